@@ -1,0 +1,3 @@
+"""Reproduction of β-GVAE: data, training, evaluation, tables and figures."""
+
+__version__ = "0.1.0"
