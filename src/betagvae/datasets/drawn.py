@@ -1,0 +1,78 @@
+"""What the drawn stand-ins share: walking a factor grid, in parallel, into an array."""
+
+import logging
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from betagvae.arrays import ArrayWriter, grid_classes
+from betagvae.datasets.parallel import in_order
+from betagvae.datasets.settings import DataSettings
+from betagvae.errors import UserError
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class StandIn:
+    """A parametric picture."""
+
+    dataset: str
+    """The data set that it stands in for."""
+    channels: int
+    """1 or 3."""
+    factors: Mapping[str, int]
+    """Number of values of each factor; the last varies fastest over the grid."""
+    stride: int
+    """Step from one image to the next in the grid; coprime with its size, so that all images
+    differ, and chosen so that any run of images shows all factors evenly and independently."""
+    draw: Callable[[np.ndarray], np.ndarray]
+    """Factor classes, int64 N×K → images, uint8 N×C×64×64."""
+
+    @property
+    def combinations(self) -> int:
+        """Number of different images."""
+        return math.prod(self.factors.values())
+
+
+def make_stand_in(output: Path, settings: DataSettings, stand_in: StandIn) -> None:
+    """Draw the images and write the array and its JSON; the last part is the test split."""
+    images = settings.images or stand_in.combinations
+    if not 0 < images <= stand_in.combinations:
+        raise UserError(
+            f"cannot draw {images} different images for {stand_in.dataset}: "
+            f"set datasets.{stand_in.dataset}.images to 1..{stand_in.combinations}"
+        )
+    start = int(np.random.default_rng(settings.seed).integers(stand_in.combinations))
+    tested = round(images * settings.test_fraction)
+    with ArrayWriter(output, channels=stand_in.channels) as writer:
+        for batch in _draw(stand_in, start, images, settings.threads):
+            writer.append(batch)
+        writer.finish(
+            dataset=stand_in.dataset,
+            source="drawn",
+            stand_in=True,
+            splits={"train": (0, images - tested), "test": (images - tested, images)},
+            preprocessing={},
+            factors={
+                "names": list(stand_in.factors),
+                "sizes": list(stand_in.factors.values()),
+                "start": start,
+                "stride": stand_in.stride,
+            },
+        )
+    logger.warning("%s: %d drawn images stand in for the real ones", output, images)
+
+
+def _draw(stand_in: StandIn, start: int, images: int, threads: int) -> Iterator[np.ndarray]:
+    sizes = tuple(stand_in.factors.values())
+    classes = grid_classes(np.arange(images), sizes, start, stand_in.stride)
+    batches = [classes[first : first + 32] for first in range(0, images, 32)]
+    with tqdm(total=images, desc=stand_in.dataset, unit=" images", disable=None) as progress:
+        for batch in in_order(stand_in.draw, batches, threads):
+            progress.update(len(batch))
+            yield batch
