@@ -44,7 +44,7 @@ def draw(classes: np.ndarray) -> np.ndarray:
     corners_npk3 = _turn(_corners(parts_npc), 2 * np.pi * azimuth / FACTORS["azimuth"])
     shade_nps = _shades(corners_npk3)
     screen_npk2, depth_np = _project(
-        corners_npk3, np.deg2rad([20, 30])[elevation], np.linspace(0.62, 1.0, 5)[size]
+        corners_npk3, np.deg2rad([20, 30])[elevation], np.linspace(0.72, 1.0, 5)[size]
     )
     order_np = np.lexsort((-depth_np, np.broadcast_to(_LAYER, depth_np.shape)), axis=1)
     images = [_paint(*chair) for chair in zip(screen_npk2, shade_nps, order_np, strict=True)]

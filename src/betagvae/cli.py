@@ -1,0 +1,121 @@
+"""The command line: one subcommand a rule of the workflow.
+
+Modules are imported where they are used, so that a command loads only what it needs.
+"""
+
+import argparse
+import logging
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from betagvae.errors import UserError
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one subcommand; a `UserError` ends in one line and exit code 1."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stderr)
+    options = vars(_parser().parse_args(arguments))
+    command = options.pop("command")
+    try:
+        command(**options)
+    except UserError as error:
+        print(f"betagvae: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="betagvae", description=__doc__.splitlines()[0])
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    for add in (_add_data, _add_train, _add_evaluate):
+        add(commands)
+    return parser
+
+
+def _add_data(commands: argparse._SubParsersAction) -> None:
+    p = commands.add_parser("data", help="draw or fetch a data set into one array")
+    p.add_argument("name")
+    p.add_argument("--output", type=Path, required=True)
+    p.add_argument("--source", choices=("drawn", "original"), required=True)
+    p.add_argument("--path", type=Path, help="your own copy of the archive")
+    p.add_argument("--partition-path", type=Path, help="your own list_eval_partition.txt")
+    p.add_argument("--urls", nargs="*", default=(), help="sources of the archive to try first")
+    p.add_argument("--partition-urls", nargs="*", default=())
+    p.add_argument("--images", type=int, help="number of stand-in images to draw")
+    p.add_argument("--crop", type=int, nargs=4, metavar=("LEFT", "TOP", "RIGHT", "BOTTOM"))
+    p.add_argument("--test-fraction", type=float, default=0.1)
+    p.add_argument("--download-dir", type=Path, default=Path("data/downloads"))
+    p.add_argument("--seed", type=int, default=0)
+    p.add_argument("--threads", type=int, default=1)
+    p.set_defaults(command=_data)
+
+
+def _data(name: str, output: Path, **options: object) -> None:
+    from betagvae.datasets import DataSettings, make_dataset
+
+    settings = {k: tuple(v) if isinstance(v, list) else v for k, v in options.items()}
+    make_dataset(name, output, DataSettings(**settings))
+
+
+def _add_train(commands: argparse._SubParsersAction) -> None:
+    p = commands.add_parser("train", help="train one model with one seed")
+    p.add_argument("data", type=Path)
+    p.add_argument("--model", type=Path, required=True)
+    p.add_argument("--history", type=Path, required=True)
+    p.add_argument("--record", type=Path, required=True)
+    p.add_argument("--beta", type=float, required=True, help="weight of the KL divergence, eq. 7")
+    p.add_argument("--gamma", type=float, required=True, help="weight of the discriminator, eq. 7")
+    p.add_argument("--seed", type=int, default=0)
+    p.add_argument("--steps", type=int, required=True)
+    p.add_argument("--batch-size", type=int, default=64)
+    p.add_argument("--learning-rate", type=float, default=1e-4)
+    p.add_argument("--adam-betas", type=float, nargs=2, default=(0.9, 0.999))
+    p.add_argument("--network", choices=("higgins", "burgess"), default="higgins")
+    p.add_argument("--latents", type=int, default=10)
+    p.add_argument("--likelihood", choices=("bernoulli", "squared_error"), required=True)
+    rewards = ("probability", "log_probability", "logit")
+    p.add_argument("--reward", choices=rewards, default="probability")
+    p.add_argument("--discriminator-layers", type=int, default=6)
+    p.add_argument("--discriminator-units", type=int, default=1000)
+    p.add_argument("--discriminator-learning-rate", type=float, default=1e-4)
+    p.add_argument("--discriminator-adam-betas", type=float, nargs=2, default=(0.5, 0.9))
+    p.add_argument("--log-every", type=int, default=100)
+    p.add_argument("--resume-seconds", type=float, default=60)
+    p.add_argument("--threads", type=int, default=1)
+    p.set_defaults(command=_train)
+
+
+def _train(
+    data: Path, model: Path, history: Path, record: Path, resume_seconds: float, **options: object
+) -> None:
+    from betagvae.training import TrainingSettings, train
+
+    settings = {k: tuple(v) if isinstance(v, list) else v for k, v in options.items()}
+    train(
+        data,
+        TrainingSettings(**settings),
+        model=model,
+        history=history,
+        record=record,
+        resume_seconds=resume_seconds,
+    )
+
+
+def _add_evaluate(commands: argparse._SubParsersAction) -> None:
+    p = commands.add_parser("evaluate", help="reconstruction error, KL divergence and codes")
+    p.add_argument("data", type=Path)
+    p.add_argument("model", type=Path)
+    p.add_argument("--metrics", type=Path, required=True)
+    p.add_argument("--codes", type=Path, required=True)
+    p.add_argument("--images", type=int, help="images of each split; all by default")
+    p.add_argument("--batch-size", type=int, default=256)
+    p.add_argument("--seed", type=int, default=0)
+    p.add_argument("--threads", type=int, default=1)
+    p.set_defaults(command=_evaluate)
+
+
+def _evaluate(data: Path, model: Path, metrics: Path, codes: Path, **options: object) -> None:
+    from betagvae.evaluation import EvaluationSettings, evaluate
+
+    evaluate(data, model, EvaluationSettings(**options), metrics=metrics, codes=codes)

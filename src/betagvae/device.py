@@ -1,0 +1,63 @@
+"""Where tensors live and where random numbers come from."""
+
+import hashlib
+import os
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from betagvae.arrays import ImageArray
+
+
+def set_up(threads: int) -> torch.device:
+    """Return the GPU if there is one, else the CPU, set to give the same bytes every time.
+
+    The number of threads is part of what makes results equal on a CPU: sums are split by it.
+    """
+    # cuBLAS is deterministic with a fixed workspace; it reads this when it is first used.
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(True)
+    torch.set_num_threads(threads)
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def generator(seed: int, purpose: str, device: torch.device | str = "cpu") -> torch.Generator:
+    """Return a random stream of its own for each purpose, so that none shifts another.
+
+    Runs that share a seed hence share initial weights, batches and posterior noise whatever
+    their method, and can be compared in pairs.
+    """
+    digest = hashlib.sha256(f"{seed}/{purpose}".encode()).digest()
+    return torch.Generator(device).manual_seed(int.from_bytes(digest[:8], "big") >> 1)
+
+
+class DeviceImages:
+    """A data set's stored bytes, resident on the device; batches are gathered by index.
+
+    On a CPU the bytes stay memory-mapped, and the operating system's cache holds them.
+    """
+
+    def __init__(self, array: ImageArray, device: torch.device) -> None:
+        # Copy-on-write pages: PyTorch wants memory that may be written, and nothing writes.
+        stored = np.memmap(
+            array.stored.filename,
+            dtype=np.uint8,
+            mode="c",
+            offset=array.stored.offset,
+            shape=array.stored.shape,
+        )
+        self._stored = torch.from_numpy(stored).to(device)
+        self._packed = array.packed
+        self._bits = torch.tensor([128, 64, 32, 16, 8, 4, 2, 1], dtype=torch.uint8, device=device)
+        self.device = device
+
+    def batch(self, indices_b: Tensor) -> Tensor:
+        """Return images in [0, 1], float32 B×C×64×64, channels interleaved in memory."""
+        bytes_bchw = self._stored[indices_b]
+        if self._packed:
+            bits = bytes_bchw.unsqueeze(-1).bitwise_and(self._bits).ne(0)  # B×C×64×8×8
+            x_bchw = bits.flatten(3).float()
+        else:
+            x_bchw = bytes_bchw.float().div_(255)
+        return x_bchw.contiguous(memory_format=torch.channels_last)

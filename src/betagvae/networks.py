@@ -1,0 +1,125 @@
+"""Encoder, decoder and discriminator for 64×64 images.
+
+Shape suffixes: B images, C channels, H×W pixels, L latents, D features.
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """Widths of the four convolutions and of the hidden fully connected layers."""
+
+    convolutions: tuple[int, int, int, int]
+    hidden: tuple[int, ...]
+
+
+ARCHITECTURES = {
+    # Higgins et al. 2017 (β-VAE), table 1: the network for CelebA and 3D Chairs.
+    "higgins": Architecture(convolutions=(32, 32, 64, 64), hidden=(256,)),
+    # Burgess et al. 2018 (Understanding disentangling in β-VAE), appendix A.
+    "burgess": Architecture(convolutions=(32, 32, 32, 32), hidden=(256, 256)),
+}
+SMALLEST_MAP = 4
+
+
+def _fully_connected(widths: list[int], activation: type[nn.Module]) -> list[nn.Module]:
+    layers: list[nn.Module] = []
+    for width_in, width_out in itertools.pairwise(widths):
+        layers += [nn.Linear(width_in, width_out), activation()]
+    return layers
+
+
+class Encoder(nn.Module):
+    """The approximate posterior q(z|x), a diagonal Gaussian.
+
+    Maps images B×C×64×64 in [0, 1] to the posterior's mean and log variance, each B×L.
+    """
+
+    def __init__(self, architecture: Architecture, channels: int, latents: int) -> None:
+        super().__init__()
+        widths = [channels, *architecture.convolutions]
+        convolutions: list[nn.Module] = []
+        for width_in, width_out in itertools.pairwise(widths):
+            convolutions += [nn.Conv2d(width_in, width_out, 4, stride=2, padding=1), nn.ReLU()]
+        self.convolutions = nn.Sequential(*convolutions)
+        flat = widths[-1] * SMALLEST_MAP**2
+        hidden = [flat, *architecture.hidden]
+        self.hidden = nn.Sequential(*_fully_connected(hidden, nn.ReLU))
+        self.posterior = nn.Linear(hidden[-1], 2 * latents)
+
+    def forward(self, x_bchw: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the posterior's mean and log variance, each B×L."""
+        h_bdhw = self.convolutions(x_bchw)  # B×D×4×4
+        h_bd = self.hidden(h_bdhw.flatten(1))  # B×256
+        mean_bl, log_variance_bl = self.posterior(h_bd).chunk(2, dim=1)
+        return mean_bl, log_variance_bl
+
+
+class Decoder(nn.Module):
+    """The likelihood's parameters p(x|z): the encoder mirrored, B×L to B×C×64×64 logits.
+
+    The sigmoid of a logit is the mean of the pixel under either likelihood.
+    """
+
+    def __init__(self, architecture: Architecture, channels: int, latents: int) -> None:
+        super().__init__()
+        widths = [*reversed(architecture.convolutions), channels]
+        hidden = [latents, *reversed(architecture.hidden), widths[0] * SMALLEST_MAP**2]
+        self.hidden = nn.Sequential(*_fully_connected(hidden, nn.ReLU))
+        self.map_shape = (widths[0], SMALLEST_MAP, SMALLEST_MAP)
+        convolutions: list[nn.Module] = []
+        for width_in, width_out in itertools.pairwise(widths):
+            convolutions += [
+                nn.ConvTranspose2d(width_in, width_out, 4, stride=2, padding=1),
+                nn.ReLU(),
+            ]
+        self.convolutions = nn.Sequential(*convolutions[:-1])
+
+    def forward(self, z_bl: Tensor) -> Tensor:
+        """Return logits, B×C×64×64."""
+        h_bdhw = self.hidden(z_bl).unflatten(1, self.map_shape)  # B×D×4×4
+        # Convolutions on CPU and tensor cores run faster over interleaved channels.
+        return self.convolutions(h_bdhw.contiguous(memory_format=torch.channels_last))
+
+
+class VariationalAutoencoder(nn.Module):
+    """Encoder and decoder of the paper's Fig. 1, in one of the field's two architectures."""
+
+    def __init__(self, network: str, channels: int, latents: int) -> None:
+        super().__init__()
+        architecture = ARCHITECTURES[network]
+        self.encoder = Encoder(architecture, channels, latents)
+        self.decoder = Decoder(architecture, channels, latents)
+
+
+class Discriminator(nn.Module):
+    """D(z) of the paper's Fig. 3: B×L codes to B logits, positive for "from the prior".
+
+    A multi-layer perceptron with leaky ReLU 0.2 and without batch normalisation, as in
+    FactorVAE (Kim & Mnih 2018, appendix A); the paper does not describe its own.
+    """
+
+    def __init__(self, latents: int, layers: int, units: int) -> None:
+        super().__init__()
+        widths = [latents, *[units] * layers]
+        hidden = _fully_connected(widths, lambda: nn.LeakyReLU(0.2))
+        self.layers = nn.Sequential(*hidden, nn.Linear(widths[-1], 1))
+
+    def forward(self, z_bl: Tensor) -> Tensor:
+        """Return one logit a code, B."""
+        return self.layers(z_bl).squeeze(1)
+
+
+def initialise(module: nn.Module, generator: torch.Generator) -> None:
+    """Draw the weights anew, from `generator` alone: He uniform weights, zero biases."""
+    for layer in module.modules():
+        if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
+            nn.init.kaiming_uniform_(layer.weight, nonlinearity="relu", generator=generator)
+            nn.init.zeros_(layer.bias)

@@ -1,0 +1,56 @@
+"""Where, from what and with what a result was made."""
+
+import importlib.metadata
+import os
+import platform
+import resource
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import torch
+
+PACKAGES = ("betagvae", "numpy", "torch", "torchvision", "safetensors")
+
+
+def provenance(device: torch.device) -> dict[str, Any]:
+    """Return the commit, software, hardware and peak memory of this process."""
+    return {
+        "revision": os.environ.get("BETAGVAE_REVISION") or revision(),
+        "container": os.environ.get("APPTAINER_CONTAINER"),
+        "python": platform.python_version(),
+        "packages": {name: importlib.metadata.version(name) for name in PACKAGES},
+        "device": device_name(device),
+        "threads": torch.get_num_threads(),
+        "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+        "peak_gpu_memory_mb": (
+            torch.cuda.max_memory_allocated(device) // 2**20 if device.type == "cuda" else 0
+        ),
+    }
+
+
+def device_name(device: torch.device) -> str:
+    """Return the GPU's or the processor's name."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    capability = torch.backends.cpu.get_cpu_capability()
+    return f"{names[0] if names else platform.machine()} ({len(names)} cores, {capability})"
+
+
+def revision() -> str:
+    """Return the commit of the source, with `-dirty` when it was changed; `unknown` without git."""
+    try:
+        return subprocess.run(
+            ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
+            cwd=Path(__file__).parent,
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
