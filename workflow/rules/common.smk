@@ -1,0 +1,111 @@
+import hashlib
+import os
+import subprocess
+import sys
+from modulefinder import ModuleFinder
+from pathlib import Path
+
+# Commands are found when Snakemake was started from an environment that is not activated.
+os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+
+RESULTS = f"{config['results_dir']}/{config['run']}"
+LOGS = f"{RESULTS}/logs"
+BENCHMARKS = f"{RESULTS}/benchmarks"
+DATASETS = {name: entry for name, entry in config["datasets"].items() if entry}
+METHODS = config["methods"]
+SWEEP = config["table1"] if config["table1"] and config["table1"]["dataset"] in DATASETS else None
+RUN_NAME = "{dataset}/beta{beta}_gamma{gamma}/seed{seed}"
+RUN = f"{RESULTS}/{RUN_NAME}"
+PICTURE_FORMATS = ("png", "pdf")
+FIGURE_OF_DATASET = {"celeba": "fig6", "dsprites": "fig7", "chairs3d": "fig8"}
+
+
+wildcard_constraints:
+    dataset="|".join(DATASETS),
+    beta=r"\d+(\.\d+)?",
+    gamma=r"\d+(\.\d+)?",
+    seed=r"\d+",
+
+
+def array_path(dataset):
+    """A drawn stand-in never has the name of the published data."""
+    return f"{config['data_dir']}/{dataset}.{DATASETS[dataset]['source']}.npy"
+
+
+def run_path(dataset, beta, gamma, seed):
+    return f"{RESULTS}/{dataset}/beta{beta:g}_gamma{gamma:g}/seed{seed}"
+
+
+def method_runs(dataset, method):
+    """The runs of one method, a seed each."""
+    return [run_path(dataset, seed=seed, **METHODS[method]) for seed in config["seeds"]]
+
+
+def sweep_runs():
+    """The runs of Table 1; a pair that is also a method's is the same run."""
+    pairs = SWEEP["pairs"] if SWEEP else []
+    return [
+        run_path(SWEEP["dataset"], beta, gamma, seed)
+        for beta, gamma in pairs
+        for seed in config["seeds"]
+    ]
+
+
+METHOD_RUNS = list(
+    dict.fromkeys(
+        run for dataset in DATASETS for method in METHODS for run in method_runs(dataset, method)
+    )
+)
+ALL_RUNS = list(dict.fromkeys(METHOD_RUNS + sweep_runs()))
+
+
+def flags(settings):
+    """Command-line flags for one section of the configuration; null leaves a flag out."""
+    words = []
+    for key, value in settings.items():
+        values = value if isinstance(value, list) else [value]
+        if value is not None and values:
+            words += ["--" + key.replace("_", "-"), *(f"'{item}'" for item in values)]
+    return " ".join(words)
+
+
+def method_flags():
+    """The methods as NAME=BETA,GAMMA."""
+    return " ".join(f"'{name}={m['beta']:g},{m['gamma']:g}'" for name, m in METHODS.items())
+
+
+def source_digest(*modules):
+    """Digest of the modules' source and of all they import from this library.
+
+    Snakemake sees a command's parameters but not its source: with this as a parameter, an edit
+    reruns the stages that use what was edited, and only those.
+    """
+    source = Path(workflow.basedir) / "src"
+    finder = ModuleFinder(path=[str(source)])
+    for module in modules:
+        finder.import_hook(f"betagvae.{module}")
+    files = sorted(Path(found.__file__) for found in finder.modules.values() if found.__file__)
+    content = hashlib.sha256()
+    for file in files:
+        content.update(file.relative_to(source).as_posix().encode() + file.read_bytes())
+    return content.hexdigest()[:16]
+
+
+def revision():
+    """The commit of the workflow, for the records of jobs that have no git."""
+    command = ["git", "-C", workflow.basedir, "describe", "--always", "--dirty", "--abbrev=40"]
+    done = subprocess.run([*command, "--exclude=*"], capture_output=True, text=True)
+    return done.stdout.strip() or "unknown"
+
+
+os.environ.setdefault("BETAGVAE_REVISION", revision())
+TABLES = [
+    f"{RESULTS}/{table}.{extension}"
+    for table in (["table1"] if SWEEP else []) + ["table2"]
+    for extension in ("csv", "md", "tex")
+]
+FIGURES = [
+    f"{RESULTS}/{figure}.{extension}"
+    for figure in ["fig4", "fig5", "training_curves", *map(FIGURE_OF_DATASET.get, DATASETS)]
+    for extension in PICTURE_FORMATS
+]

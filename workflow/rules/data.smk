@@ -1,0 +1,21 @@
+def data_flags(wildcards):
+    entry = DATASETS[wildcards.dataset]
+    return flags({"source": entry["source"], **config["data"], **entry["data"]})
+
+
+rule image_array:
+    output:
+        array=f"{config['data_dir']}/{{dataset}}.{{source}}.npy",
+        metadata=f"{config['data_dir']}/{{dataset}}.{{source}}.json",
+    params:
+        settings=data_flags,
+        code=lambda wildcards: source_digest(f"datasets.{wildcards.dataset}"),
+    log:
+        f"{LOGS}/data/{{dataset}}.{{source}}.log",
+    benchmark:
+        f"{BENCHMARKS}/data/{{dataset}}.{{source}}.tsv"
+    threads: config["data"]["threads"]
+    resources:
+        **config["resources"]["data"],
+    shell:
+        "betagvae data {wildcards.dataset} --output {output.array:q} {params.settings} 2> {log:q}"
