@@ -206,9 +206,11 @@ class ArrayWriter:
         trace: TracebackType | None,
     ) -> None:
         """Remove what is unfinished."""
-        with no_space_is_a_user_error(self.path):
-            self._file.close()
-        self._part.unlink(missing_ok=True)
+        try:
+            with no_space_is_a_user_error(self.path):
+                self._file.close()
+        finally:
+            self._part.unlink(missing_ok=True)
 
     def append(self, images: np.ndarray) -> None:
         """Write images, uint8 N×C×64×64 (packed: N×C×64×8)."""

@@ -1,14 +1,226 @@
-"""celeba."""
+"""CelebA: 202,599 photographs of faces, aligned, 178×218, with an official partition.
 
-from pathlib import Path
+Liu, Luo, Wang & Tang (2015), https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html. The images are
+read straight from the published zip; drawn faces stand in where it cannot be had.
+"""
 
+import logging
+import zipfile
+import zlib
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+
+import torch
+from torchvision.io import ImageReadMode, decode_jpeg
+
+from betagvae.arrays import ArrayWriter
 from betagvae.datasets import drawn_faces
 from betagvae.datasets.drawn import StandIn, make_stand_in
+from betagvae.datasets.fetch import Published, obtain
+from betagvae.datasets.originals import (
+    Batch,
+    Crop,
+    SkipError,
+    check_crop,
+    preprocessing,
+    read_batches,
+    shrink,
+    to_tensor,
+    total,
+)
 from betagvae.datasets.settings import DataSettings
+from betagvae.errors import UserError
 
-STAND_IN = StandIn("celeba", 3, drawn_faces.FACTORS, stride=375277, draw=drawn_faces.draw)
+logger = logging.getLogger(__name__)
+
+IMAGES = 202_599
+WIDTH, HEIGHT = 178, 218
+SPLITS = ("train", "validation", "test")
+"""In the order of their numbers in the partition file: 162,770, 19,867 and 19,962 images."""
+
+_DRIVE = "https://drive.google.com/uc?export=download&id="
+ARCHIVE = Published(
+    name="img_align_celeba.zip",
+    urls=(
+        f"{_DRIVE}0B7EVK8r0v71pZjFTYXZWM3FlRnM",
+        "https://s3-us-west-1.amazonaws.com/udacity-dlnfd/datasets/celeba.zip",
+    ),
+    md5="00d2c5bc6d35e252742224ab0c1e8fcb",
+    bytes=1_443_490_838,
+)
+PARTITION = Published(
+    name="list_eval_partition.txt",
+    urls=(f"{_DRIVE}0B7EVK8r0v71pY0NSMzRuSXJEVkk",),
+    md5="d32c9cbf5e040fd4025c592c306e6668",
+    bytes=2_836_386,
+)
+STAND_IN = StandIn(
+    dataset="celeba",
+    channels=3,
+    factors=drawn_faces.FACTORS,
+    stride=375_277,
+    images=IMAGES,
+    draw=drawn_faces.draw,
+)
 
 
 def make(output: Path, settings: DataSettings) -> None:
     """Write the array and its JSON."""
-    make_stand_in(output, settings, STAND_IN)
+    if settings.source == "drawn":
+        make_stand_in(output, settings, STAND_IN)
+    else:
+        _make_original(output, settings)
+
+
+def _make_original(output: Path, settings: DataSettings) -> None:
+    check_crop(settings.crop, "datasets.celeba.data.crop")
+    # The small file first: what is wrong with it shows before the large one is fetched.
+    partition = obtain(
+        PARTITION,
+        own=settings.partition_path,
+        extra_urls=settings.partition_urls,
+        folder=settings.download_dir,
+        key="datasets.celeba.data.partition_path",
+    )
+    names = read_partition(partition.path)
+    archive = obtain(
+        ARCHIVE,
+        own=settings.path,
+        extra_urls=settings.urls,
+        folder=settings.download_dir,
+        key="datasets.celeba.data.path",
+    )
+    sources = {PARTITION.name: partition.record, ARCHIVE.name: archive.record}
+    try:
+        with zipfile.ZipFile(archive.path) as content:
+            _write(output, content, names, settings, sources)
+    except zipfile.BadZipFile as error:
+        raise UserError(
+            f"{archive.path} is not a whole zip archive ({error}): download {ARCHIVE.name} again"
+        ) from error
+
+
+def read_partition(path: Path) -> dict[str, list[str]]:
+    """Return the file names of each split, in the order of the partition file."""
+    names: dict[str, list[str]] = {split: [] for split in SPLITS}
+    seen = set()
+    for number, line in enumerate(_lines(path), start=1):
+        words = line.split()
+        if not words:
+            continue
+        if len(words) != 2 or words[1] not in ("0", "1", "2") or words[0] in seen:
+            raise UserError(
+                f"{path}, line {number}: {line.strip()[:60]!r} is not a new image name and 0, 1 or "
+                f"2: use the published {PARTITION.name}"
+            )
+        seen.add(words[0])
+        names[SPLITS[int(words[1])]].append(words[0])
+    return names
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return path.read_text(encoding="ascii").splitlines()
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path} is not text: use the published {PARTITION.name}") from error
+
+
+def _write(
+    output: Path,
+    content: zipfile.ZipFile,
+    names: dict[str, list[str]],
+    settings: DataSettings,
+    sources: dict[str, dict],
+) -> None:
+    entries, skipped = _match(content, names)
+    splits = {}
+    with ArrayWriter(output, channels=3) as writer:
+        for split, images in entries.items():
+            first = writer.images
+            for batch in _read(content, images, settings, split):
+                writer.append(batch.images)
+                skipped.append(batch.skipped)
+            splits[split] = (first, writer.images)
+        _check_count(writer.images, total(skipped), content.filename)
+        writer.finish(
+            dataset="celeba",
+            source="original",
+            stand_in=False,
+            splits=splits,
+            preprocessing=preprocessing(settings.crop, "RGB"),
+            source_files=sources,
+            skipped=total(skipped),
+        )
+
+
+def _match(
+    content: zipfile.ZipFile, names: dict[str, list[str]]
+) -> tuple[dict[str, list[zipfile.ZipInfo]], list[Counter[str]]]:
+    """Find the entries of each split; count what the partition and the archive do not share."""
+    found: dict[str, zipfile.ZipInfo] = {}
+    skipped: Counter[str] = Counter()
+    for entry in content.infolist():
+        path = PurePosixPath(entry.filename)
+        if entry.is_dir():
+            continue
+        if path.suffix.lower() != ".jpg" or "__MACOSX" in path.parts:
+            skipped["no JPEG by its name"] += 1
+        elif path.name in found:
+            skipped["twice in the archive"] += 1
+        else:
+            found[path.name] = entry
+    entries = {
+        split: [found[image] for image in images if image in found]
+        for split, images in names.items()
+    }
+    listed, matched = (sum(map(len, group.values())) for group in (names, entries))
+    skipped["missing from the archive"] = listed - matched
+    skipped["not in the partition file"] = len(found) - matched
+    return entries, [skipped]
+
+
+def _read(
+    content: zipfile.ZipFile, entries: list[zipfile.ZipInfo], settings: DataSettings, split: str
+) -> Iterator[Batch]:
+    def read(entry: zipfile.ZipInfo) -> torch.Tensor:
+        return read_image(_bytes(content, entry), settings.crop)
+
+    return read_batches(read, entries, channels=3, threads=settings.threads, name=f"celeba {split}")
+
+
+def _bytes(content: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
+    try:
+        return content.read(entry)
+    # RuntimeError: encrypted; NotImplementedError: an unknown compression.
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError) as error:
+        logger.warning("%s: %s", entry.filename, error)
+        raise SkipError("damaged in the archive") from error
+
+
+def read_image(data: bytes, crop: Crop | None) -> torch.Tensor:
+    """Decode one photograph: JPEG bytes → uint8 3×64×64, RGB.
+
+    Raises
+    ------
+    SkipError
+        When it is no JPEG, broken, or not 178×218.
+    """
+    try:
+        image = decode_jpeg(to_tensor(data), mode=ImageReadMode.RGB)
+    except (RuntimeError, ValueError) as error:
+        raise SkipError("broken JPEG") from error
+    if image.shape[-2:] != (HEIGHT, WIDTH):
+        raise SkipError(f"not {WIDTH}×{HEIGHT} pixels")
+    return shrink(image, crop)
+
+
+def _check_count(images: int, skipped: dict[str, int], archive: str) -> None:
+    """Refuse an archive without images; say so when there are not as many as published."""
+    if images == 0:
+        raise UserError(f"{archive} holds no usable image of the partition file: {skipped}")
+    if images != IMAGES or any(skipped.values()):
+        logger.warning(
+            "%s gave %d images, not the published %d; skipped: %s",
+            *(archive, images, IMAGES, skipped or "none"),
+        )

@@ -30,6 +30,8 @@ class StandIn:
     stride: int
     """Step from one image to the next in the grid; coprime with its size, so that all images
     differ, and chosen so that any run of images shows all factors evenly and independently."""
+    images: int
+    """Number to draw unless the configuration says otherwise."""
     draw: Callable[[np.ndarray], np.ndarray]
     """Factor classes, int64 N×K → images, uint8 N×C×64×64."""
 
@@ -41,11 +43,11 @@ class StandIn:
 
 def make_stand_in(output: Path, settings: DataSettings, stand_in: StandIn) -> None:
     """Draw the images and write the array and its JSON; the last part is the test split."""
-    images = settings.images or stand_in.combinations
+    images = settings.images or stand_in.images
     if not 0 < images <= stand_in.combinations:
         raise UserError(
             f"cannot draw {images} different images for {stand_in.dataset}: "
-            f"set datasets.{stand_in.dataset}.images to 1..{stand_in.combinations}"
+            f"set datasets.{stand_in.dataset}.data.images to 1..{stand_in.combinations}"
         )
     start = int(np.random.default_rng(settings.seed).integers(stand_in.combinations))
     tested = round(images * settings.test_fraction)

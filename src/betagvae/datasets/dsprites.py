@@ -6,20 +6,36 @@ is read for those who prefer it.
 """
 
 import logging
+import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from betagvae.arrays import SIDE, ArrayWriter
+from betagvae.arrays import SIDE, ArrayWriter, grid_classes
+from betagvae.datasets.fetch import Published, obtain
 from betagvae.datasets.settings import DataSettings
+from betagvae.errors import UserError
 
 logger = logging.getLogger(__name__)
 
 FACTOR_NAMES = ("colour", "shape", "scale", "orientation", "posX", "posY")
 FACTOR_SIZES = (1, 3, 6, 40, 32, 32)
 IMAGES = 737_280
+
+ARCHIVE = Published(
+    name="dsprites_ndarray_co1sh3sc6or40x32y32_64x64.npz",
+    urls=(
+        "https://github.com/google-deepmind/dsprites-dataset/raw/"
+        "fa310c66517cfc1939d77fe17c725154efc97127/"
+        "dsprites_ndarray_co1sh3sc6or40x32y32_64x64.npz",
+    ),
+    md5="7da33b31b13a06f4b04a70402ce90c2e",
+)
+
+_BATCH = 4096  # images read at a time; divides their number
 
 _SCALES = np.linspace(0.5, 1, 6)
 _ANGLES = np.linspace(0, 2 * np.pi, 40)  # both ends: the first and last image are the same
@@ -34,9 +50,20 @@ _RADIUS = 9.6  # half the side of the square at scale 1, pixels
 
 def make(output: Path, settings: DataSettings) -> None:
     """Write the array and its JSON."""
+    sources = {}
+    images = draw()
+    if settings.source == "original":
+        archive = obtain(
+            ARCHIVE,
+            own=settings.path,
+            extra_urls=settings.urls,
+            folder=settings.download_dir,
+            key="datasets.dsprites.data.path",
+        )
+        images, sources = read(archive.path), {ARCHIVE.name: archive.record}
     with ArrayWriter(output, channels=1, packed=True) as writer:
-        for images in draw():
-            writer.append(images)
+        for batch in images:
+            writer.append(batch)
         writer.finish(
             dataset="dsprites",
             source=settings.source,
@@ -44,12 +71,57 @@ def make(output: Path, settings: DataSettings) -> None:
             splits={"train": (0, writer.images)},
             preprocessing={},
             factors=_factors(),
+            source_files=sources,
         )
     logger.info("%s: %d images", output, writer.images)
 
 
 def _factors() -> dict[str, Any]:
     return {"names": list(FACTOR_NAMES), "sizes": list(FACTOR_SIZES), "start": 0, "stride": 1}
+
+
+def read(path: Path) -> Iterator[np.ndarray]:
+    """Read the original npz in parts, without unpickling its ``metadata``.
+
+    Yields
+    ------
+    Packed images, uint8 N×1×64×8.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            _check_classes(archive, path)
+            yield from _read_images(archive, path)
+    except (zipfile.BadZipFile, zlib.error, EOFError, KeyError, ValueError) as error:
+        raise UserError(
+            f"{path} is not the original dSprites file ({error}): download {ARCHIVE.name} again"
+        ) from error
+
+
+def _check_classes(archive: zipfile.ZipFile, path: Path) -> None:
+    """Refuse a file whose images are not in the order of the factor grid."""
+    with archive.open("latents_classes.npy") as file:
+        classes = np.lib.format.read_array(file, allow_pickle=False)
+    if not np.array_equal(classes, grid_classes(np.arange(IMAGES), FACTOR_SIZES, 0, 1)):
+        raise UserError(
+            f"{path}: latents_classes is {classes.shape}, not all {IMAGES} combinations of "
+            f"{FACTOR_SIZES} in order: use the original {ARCHIVE.name}"
+        )
+
+
+def _read_images(archive: zipfile.ZipFile, path: Path) -> Iterator[np.ndarray]:
+    with archive.open("imgs.npy") as file:
+        np.lib.format.read_magic(file)
+        shape, _, dtype = np.lib.format.read_array_header_1_0(file)
+        if shape != (IMAGES, SIDE, SIDE) or dtype != np.uint8:
+            raise UserError(
+                f"{path}: imgs is {dtype} {shape}, not uint8 {(IMAGES, SIDE, SIDE)}: use the "
+                f"original {ARCHIVE.name}"
+            )
+        for _ in range(IMAGES // _BATCH):
+            pixels = np.frombuffer(file.read(_BATCH * SIDE * SIDE), np.uint8)
+            if pixels.max() > 1:
+                raise UserError(f"{path}: imgs has values above 1: use the original file")
+            yield np.packbits(pixels.reshape(-1, 1, SIDE, SIDE), axis=-1)
 
 
 def draw() -> Iterator[np.ndarray]:

@@ -27,6 +27,7 @@ class DataSettings:
     partition_urls: tuple[str, ...] = ()
     """Sources of the partition file that are tried before the known ones."""
     images: int | None = None
-    """Number of stand-in images to draw; None: every combination of factors."""
+    """Number of stand-in images to draw; None: as many as the set itself has
+    (chairs: every combination of factors, about half of that)."""
     crop: tuple[int, int, int, int] | None = None
     """Left, top, right, bottom in source pixels, cut out before the resize; None: no crop."""
