@@ -11,7 +11,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import LogFormatter, MaxNLocator
 from torch import Tensor
 
 from betagvae import paper
@@ -38,12 +38,15 @@ COLOURS = ("#4477aa", "#ddaa33", "#228866", "#aa3377", "#66ccee", "#777777")
 FRAMES = ("#e41a1c", "#18a02c")
 """The paper's red and green, around the most informative latents."""
 STAND_IN = "drawn stand-in, not the paper's data"
-GAP = 6
+GAP = 8
 """Pixels between the images of a traversal."""
-DPI = 150
+DPI = 140
 
 _UNITS = {"squared_error": "squared error", "bernoulli": "nats"}
-_NO_DATES = {".png": {"Software": None}, ".pdf": {"CreationDate": None}}
+_NO_DATES = {
+    ".png": {"Software": None},
+    ".pdf": {"CreationDate": None},
+}
 
 
 def save(figure: Figure, outputs: Sequence[Path]) -> None:
@@ -55,9 +58,9 @@ def save(figure: Figure, outputs: Sequence[Path]) -> None:
             figure.savefig(part, dpi=DPI, metadata=_NO_DATES[path.suffix])
 
 
-def _figure(width: float, height: float) -> Figure:
+def _figure(width: float, height: float, layout: str = "constrained") -> Figure:
     """Return an empty figure; width and height in inches."""
-    figure = Figure(figsize=(width, height), layout="constrained")
+    figure = Figure(figsize=(width, height), layout=layout)
     FigureCanvasAgg(figure)
     return figure
 
@@ -111,7 +114,7 @@ def bars_figure(
 ) -> Figure:
     """Return the figure that `bars` writes."""
     names = datasets(runs)
-    figure = _figure(max(4.8, 2.9 * len(names)), 3.6)
+    figure = _figure(max(4.8, 3.1 * len(names)), 3.6)
     for axes, name in zip(np.atleast_1d(figure.subplots(1, len(names))), names, strict=True):
         groups = [seeds_of(runs, name, *weights) for weights in methods.values()]
         _bar_panel(axes, list(methods), groups, quantity, level)
@@ -134,7 +137,7 @@ def _bar_panel(
             axes.plot(x + 0.28, getattr(printed, quantity), **_PAPER_MARK)
     shown = split_label(split, first.splits)
     detail = shown if shown == "all images" else f"{shown} split"
-    axes.set_title(_title(first.dataset, first.stand_in, detail, "\n"), fontsize=9)
+    axes.set_title(_title(first.dataset, first.stand_in, detail, "\n"), fontsize=8.5)
     unit = _UNITS.get(first.likelihood, "") if quantity == "reconstruction_error" else "nats"
     axes.set_ylabel(f"{QUANTITIES[quantity]} an image ({unit})", fontsize=8)
     axes.set_xticks(range(len(methods)), methods)
@@ -222,7 +225,7 @@ def curves_figure(histories: Sequence[Path], methods: Mapping[str, tuple[float, 
             likelihood = records["data"][name]["likelihood"]
             unit = "nats" if quantity == "kl" else _UNITS.get(likelihood, "")
             axes.set_title(_title(name, stand_ins[name], separator="\n"), fontsize=9)
-            axes.set_ylabel(f"{QUANTITIES[quantity]} ({unit})", fontsize=8)
+            axes.set_ylabel(f"{QUANTITIES[quantity]}\n({unit})", fontsize=8)
             for index, (method, weights) in enumerate(methods.items()):
                 files = records["runs"].get((name, *weights))
                 if not files:
@@ -278,10 +281,13 @@ def _curve(axes: Axes, files: Sequence[Path], quantity: str, method: str, colour
 def _tidy_curves(axes: Axes, quantity: str) -> None:
     if quantity == "reconstruction_error":
         axes.set_yscale("log")
+        axes.yaxis.set_major_formatter("{x:g}")
+        axes.yaxis.set_minor_formatter(LogFormatter())
     else:
         axes.set_ylim(bottom=0)
     axes.set_xlabel("Step", fontsize=8)
     axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+    axes.xaxis.set_major_formatter("{x:,.0f}")
     axes.grid(alpha=0.25, linewidth=0.5)
     _tidy(axes)
     axes.tick_params(which="minor", labelsize=7)
@@ -356,9 +362,8 @@ def traversals_figure(
     x_chw = torch.from_numpy(images.images([base_index])[0]).float() / 255
     kls = {method: _kl_per_latent(metrics[method]) for method in models}
     rows, width = max(map(len, kls.values())), 3.6
-    figure = _figure(
-        width * len(models), 0.75 + (width - 0.45) * (rows + 1.5) / max(len(values), 1)
-    )
+    height = 0.9 + (width - 0.45) * (rows + 1) / len(values)
+    figure = _figure(width * len(models), height, layout="compressed")
     figure.suptitle(_title(images.dataset, images.stand_in), fontsize=11)
     panels = figure.subplots(
         2, len(models), squeeze=False, gridspec_kw={"height_ratios": (1, rows)}
@@ -452,8 +457,8 @@ def _show_traversal(
     axes.tick_params(length=0, pad=2, labelsize=6.5)
     axes.set_xlabel("value of the latent; rows by KL (nats)", fontsize=7, labelpad=-6)
     for row, colour in enumerate(FRAMES[: len(order)]):
-        corner = (GAP / 2, row * step + GAP / 2)
-        frame = Rectangle(
-            corner, columns * step, step, fill=False, edgecolor=colour, linewidth=1.6, clip_on=False
-        )
+        # A quarter of a gap inside its middle, so that neighbours do not cover each other.
+        corner = (0.75 * GAP, row * step + 0.75 * GAP)
+        width, height = columns * step - GAP / 2, step - GAP / 2
+        frame = Rectangle(corner, width, height, fill=False, edgecolor=colour, linewidth=1.3)
         axes.add_patch(frame)

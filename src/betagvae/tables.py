@@ -131,8 +131,9 @@ def notes(rows: Sequence[Row]) -> str:
     return (
         f"Reconstruction error ({listed}) and KL divergence (nats) an image; mean over seeds ± "
         f"half of the {100 * rows[0].level:g} % interval (Student's t; {NONE} with one seed). "
-        "Bold: lowest on the split, and lowest of the paper's values. The paper does not say "
-        "which split its values are from, nor what they vary by."
+        "Images: how many of the split were evaluated. Bold: lowest on the split, and lowest of "
+        "the paper's values. The paper does not say which split its values are from, nor what "
+        "they vary by."
     )
 
 

@@ -22,6 +22,15 @@ LATENTS = 3
 KL = [0.5, 4.0, 2.0]
 
 
+@pytest.fixture(autouse=True)
+def one_thread():
+    """Small models run faster on one thread, and their bytes do not depend on the machine."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 def write_run(folder, dataset, method, seed):
     """Write one training's metrics, history and record; return its folder."""
     beta, gamma = METHODS[method]
@@ -179,7 +188,7 @@ def test_a_row_moves_one_latent_through_every_value():
     base, values = torch.tensor([0.1, 0.2, 0.3]), torch.tensor([-3.0, 3.0])
     codes = figures.traversal_codes(base, [2, 0], values)
     expected = [[0.1, 0.2, -3], [0.1, 0.2, 3], [-3, 0.2, 0.3], [3, 0.2, 0.3]]
-    torch.testing.assert_close(codes, torch.tensor(expected))
+    assert torch.equal(codes, torch.tensor(expected))
 
 
 def test_equal_information_keeps_the_latents_order():
@@ -193,6 +202,7 @@ def test_a_base_image_outside_the_set_is_an_error(tmp_path):
 
 def test_figures_have_the_same_bytes_every_time(tmp_path, folders):
     made = make_traversal(tmp_path, "chairs3d", 1, stand_in=True)
+    folders = [folder for folder in folders if "celeba" in folder.name]
     written = []
     for attempt in ("first", "second"):
         drawn = {
@@ -202,7 +212,7 @@ def test_figures_have_the_same_bytes_every_time(tmp_path, folders):
         metrics, histories = files(folders, "metrics.json"), files(folders, "history.csv")
         figures.bars(metrics, METHODS, "kl", 0.95, drawn["bars"])
         figures.training_curves(histories, METHODS, drawn["curves"])
-        figures.traversals(*made, drawn["traversals"], base_index=0, columns=4)
+        figures.traversals(*made, drawn["traversals"], base_index=0, columns=2)
         written.append([path.read_bytes() for paths in drawn.values() for path in paths])
     assert written[0] == written[1]
     assert all(data[:4] in (b"\x89PNG", b"%PDF") for data in written[0])

@@ -189,9 +189,9 @@ Paper: reconstruction error | Paper: KL divergence |
 | dSprites | all images | 162,770 | β-VAE | 4 | 0 | 1 | 45.000 ± – | **15.000 ± –** |  |  |
 
 Reconstruction error (dSprites: Bernoulli, nats summed over pixels) and KL divergence (nats) an \
-image; mean over seeds ± half of the 50 % interval (Student's t; – with one seed). Bold: lowest \
-on the split, and lowest of the paper's values. The paper does not say which split its values \
-are from, nor what they vary by.
+image; mean over seeds ± half of the 50 % interval (Student's t; – with one seed). Images: \
+how many of the split were evaluated. Bold: lowest on the split, and lowest of the paper's \
+values. The paper does not say which split its values are from, nor what they vary by.
 """
 
 
