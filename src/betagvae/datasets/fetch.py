@@ -27,7 +27,7 @@ logger = logging.getLogger(__name__)
 TIMEOUT = (15.0, 60.0)
 """Longest wait for a connection and for the next bytes, seconds."""
 _ATTEMPTS = 5  # connections to one source, each after the one before brought some bytes
-_CHUNK = 1 << 20
+_CHUNK = 1 << 16  # bytes; a broken connection loses less than this
 
 
 @dataclass(frozen=True)
@@ -266,15 +266,15 @@ class _ConsentForm(HTMLParser):
 
 def _save(file: Published, response: requests.Response, part: Path, start: int) -> None:
     """Write the body behind the first ``start`` bytes of the ``.part``."""
+    chunks = response.iter_content(_CHUNK)
+    first = next(chunks, b"")
+    if start == 0 and first.lstrip()[:14].lower().startswith((b"<!doctype html", b"<html")):
+        raise _SourceError(_describe(first.decode("utf-8", "replace")))
     length = response.headers.get("Content-Length", "")
     total = start + int(length) if length.isdecimal() else file.bytes
     if file.bytes is not None and total != file.bytes:
         raise _SourceError(f"offers {total} bytes instead of {file.bytes}")
     _check_space(file, part, (total or 0) - start)
-    chunks = response.iter_content(_CHUNK)
-    first = next(chunks, b"")
-    if start == 0 and first.lstrip()[:14].lower().startswith((b"<!doctype html", b"<html")):
-        raise _SourceError(_describe(first.decode("utf-8", "replace")))
     progress = tqdm(
         desc=file.name, total=total, initial=start, unit="B", unit_scale=True, disable=None
     )
