@@ -1,6 +1,7 @@
 """Figures 4 to 8 of the paper and the training curves; no global state, same bytes every time."""
 
 from collections.abc import Mapping, Sequence
+from itertools import cycle, product
 from pathlib import Path
 from typing import Any
 
@@ -215,22 +216,20 @@ def training_curves(
 
 def curves_figure(histories: Sequence[Path], methods: Mapping[str, tuple[float, float]]) -> Figure:
     """Return the figure that `training_curves` writes."""
-    records = _histories_by_run(histories, methods)
-    stand_ins = {dataset: data["stand_in"] for dataset, data in records["data"].items()}
-    names = sorted(stand_ins, key=dataset_rank)
+    files, known = _histories_by_run(histories)
+    names = sorted(known, key=dataset_rank)
+    for name, weights in product(names, methods.values()):
+        if (name, *weights) not in files:
+            raise missing("history", name, *weights)
     figure = _figure(7.2, 0.6 + 2.3 * len(names))
     panels = figure.subplots(len(names), len(QUANTITIES), squeeze=False)
     for row, name in zip(panels, names, strict=True):
         for axes, quantity in zip(row, QUANTITIES, strict=True):
-            likelihood = records["data"][name]["likelihood"]
-            unit = "nats" if quantity == "kl" else _UNITS.get(likelihood, "")
-            axes.set_title(_title(name, stand_ins[name], separator="\n"), fontsize=9)
+            unit = "nats" if quantity == "kl" else _UNITS.get(known[name]["likelihood"], "")
+            axes.set_title(_title(name, known[name]["stand_in"], separator="\n"), fontsize=9)
             axes.set_ylabel(f"{QUANTITIES[quantity]}\n({unit})", fontsize=8)
-            for index, (method, weights) in enumerate(methods.items()):
-                files = records["runs"].get((name, *weights))
-                if not files:
-                    raise missing("history", name, *weights)
-                _curve(axes, files, quantity, method, COLOURS[index % len(COLOURS)])
+            for colour, (method, weights) in zip(cycle(COLOURS), methods.items(), strict=False):
+                _curve(axes, files[name, *weights], quantity, method, colour)
             _tidy_curves(axes, quantity)
     handles, labels = panels[0][0].get_legend_handles_labels()
     figure.legend(
@@ -247,21 +246,23 @@ def curves_figure(histories: Sequence[Path], methods: Mapping[str, tuple[float, 
 
 
 def _histories_by_run(
-    histories: Sequence[Path], methods: Mapping[str, tuple[float, float]]
-) -> dict[str, dict[Any, Any]]:
-    """Return history paths by (dataset, β, γ), and what is known of each data set."""
-    found: dict[str, dict[Any, Any]] = {"runs": {}, "data": {}}
+    histories: Sequence[Path],
+) -> tuple[dict[tuple[str, float, float], list[Path]], dict[str, dict[str, Any]]]:
+    """Return paths by (dataset, β, γ), and each data set's `stand_in` and `likelihood`."""
+    files: dict[tuple[str, float, float], list[Path]] = {}
+    known: dict[str, dict[str, Any]] = {}
     for path in map(Path, histories):
         record = read_json(path.with_name("training.json"))
         settings, data = record["settings"], record["data"]
-        weights = (settings["beta"], settings["gamma"])
-        if weights in methods.values():
-            found["runs"].setdefault((data["dataset"], *weights), []).append(path)
-        known = {"stand_in": data["stand_in"], "likelihood": settings["likelihood"]}
-        found["data"][data["dataset"]] = known
-    if not found["data"]:
+        key = (data["dataset"], settings["beta"], settings["gamma"])
+        files.setdefault(key, []).append(path)
+        known[data["dataset"]] = {
+            "stand_in": data["stand_in"],
+            "likelihood": settings["likelihood"],
+        }
+    if not files:
         raise UserError("no histories given: train the models first")
-    return found
+    return files, known
 
 
 def _curve(axes: Axes, files: Sequence[Path], quantity: str, method: str, colour: str) -> None:
@@ -324,13 +325,11 @@ def traversals(
         Number of the image whose code, the posterior's mean, every model starts from.
     columns, low, high
         Values of a latent: `columns` of them from `low` to `high`, prior standard deviations.
-    device
-        Where the models run.
 
     Raises
     ------
     UserError
-        When a file is missing or the base image is not in the data set.
+        When a file is missing or of another run, or the base image is not in the data set.
     """
     figure = traversals_figure(
         array,
@@ -360,7 +359,7 @@ def traversals_figure(
     if lacking:
         raise UserError(f"no metrics of {', '.join(lacking)} given: evaluate the model first")
     x_chw = torch.from_numpy(images.images([base_index])[0]).float() / 255
-    kls = {method: _kl_per_latent(metrics[method]) for method in models}
+    kls = {method: _kl_per_latent(metrics[method], Path(models[method])) for method in models}
     rows, width = max(map(len, kls.values())), 3.6
     height = 0.9 + (width - 0.45) * (rows + 1) / len(values)
     figure = _figure(width * len(models), height, layout="compressed")
@@ -378,8 +377,14 @@ def traversals_figure(
     return figure
 
 
-def _kl_per_latent(path: Path) -> tuple[float, ...]:
+def _kl_per_latent(path: Path, model: Path) -> tuple[float, ...]:
+    """Return the KL of each latent, nats, from metrics that must be the model's own."""
     (run,) = load_runs([path])
+    record = read_json(model.with_name("training.json"))
+    settings = record["settings"]
+    trained = (record["data"]["dataset"], *(settings[key] for key in ("beta", "gamma", "seed")))
+    if trained != (run.dataset, run.beta, run.gamma, run.seed):
+        raise UserError(f"{path} is not of {model}: give each model its own metrics")
     return run.splits[run.held_out].kl_per_latent
 
 

@@ -200,6 +200,13 @@ def test_a_base_image_outside_the_set_is_an_error(tmp_path):
         traversal(make_traversal(tmp_path, "celeba", 3, stand_in=True), base_index=4)
 
 
+def test_metrics_of_another_model_are_refused(tmp_path):
+    array, models, metrics = make_traversal(tmp_path, "celeba", 3, stand_in=True)
+    swapped = {**metrics, "VAE": metrics["β-VAE"]}
+    with pytest.raises(UserError, match="give each model its own metrics"):
+        traversal((array, models, swapped))
+
+
 def test_figures_have_the_same_bytes_every_time(tmp_path, folders):
     made = make_traversal(tmp_path, "chairs3d", 1, stand_in=True)
     folders = [folder for folder in folders if "celeba" in folder.name]
