@@ -14,8 +14,8 @@ from betagvae.scores import LABEL_FREE, SCORES, ScoreSizes, compute_scores
 SIZES = ScoreSizes(
     mig_points=2000,
     train_points=1200,
-    test_points=800,
-    dci_trees=5,
+    test_points=2000,
+    dci_trees=20,
     train_votes=1000,
     evaluation_votes=1000,
     infomec_points=1200,

@@ -36,7 +36,7 @@ class ScoreSizes:
     train_points: int = 10_000
     """Images to fit on, for DCI, SAP and modularity/explicitness."""
     test_points: int = 5_000
-    dci_trees: int = 30
+    dci_trees: int = 50
     dci_depth: int = 8
     train_votes: int = 10_000
     """Votes (FactorVAE score) and points (β-VAE score) to fit on."""
