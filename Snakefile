@@ -39,12 +39,12 @@ rule data:
 
 rule train:
     input:
-        [f"{run}/model.safetensors" for run in ALL_RUNS],
+        all_files(ALL_RUNS, "model.safetensors"),
 
 
 rule evaluate:
     input:
-        [f"{run}/metrics.json" for run in ALL_RUNS],
+        all_files(ALL_RUNS, "metrics.json"),
 
 
 rule tables:

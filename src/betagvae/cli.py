@@ -28,7 +28,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="betagvae", description=__doc__.splitlines()[0])
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for add in (_add_data, _add_train, _add_evaluate):
+    stages = (_add_data, _add_train, _add_evaluate)
+    results = (_add_table1, _add_table2, _add_bars, _add_curves, _add_traversals)
+    for add in stages + results:
         add(commands)
     return parser
 
@@ -119,3 +121,115 @@ def _evaluate(data: Path, model: Path, metrics: Path, codes: Path, **options: ob
     from betagvae.evaluation import EvaluationSettings, evaluate
 
     evaluate(data, model, EvaluationSettings(**options), metrics=metrics, codes=codes)
+
+
+def _pair(text: str) -> tuple[float, float]:
+    beta, gamma = text.split(",")
+    return float(beta), float(gamma)
+
+
+def _method(text: str) -> tuple[str, tuple[float, float]]:
+    name, pair = text.split("=")
+    return name, _pair(pair)
+
+
+def _method_run(text: str) -> tuple[str, Path]:
+    name, run = text.split("=", 1)
+    return name, Path(run)
+
+
+def _add_methods(p: argparse.ArgumentParser) -> None:
+    p.add_argument("--methods", type=_method, nargs="+", required=True, metavar="NAME=BETA,GAMMA")
+
+
+def _add_runs(p: argparse.ArgumentParser) -> None:
+    p.add_argument("--metrics", type=Path, nargs="+", required=True, help="metrics.json of runs")
+    p.add_argument("--level", type=float, default=0.95, help="confidence level of the intervals")
+
+
+def _add_table1(commands: argparse._SubParsersAction) -> None:
+    p = commands.add_parser("table1", help="the paper's Table 1")
+    p.add_argument("--pairs", type=_pair, nargs="+", required=True, metavar="BETA,GAMMA")
+    _add_runs(p)
+    p.add_argument("--outputs", type=Path, nargs=3, required=True, metavar=("CSV", "MD", "TEX"))
+    p.set_defaults(command=_table1)
+
+
+def _table1(
+    pairs: list[tuple[float, float]], metrics: list[Path], level: float, outputs: list[Path]
+) -> None:
+    from betagvae.tables import table1, write_table
+
+    caption = "Choice of β and γ: reconstruction error and KL divergence (Table 1 of the paper)"
+    write_table(table1(metrics, pairs, level), *outputs, caption=caption)
+
+
+def _add_table2(commands: argparse._SubParsersAction) -> None:
+    p = commands.add_parser("table2", help="the paper's Table 2")
+    _add_methods(p)
+    _add_runs(p)
+    p.add_argument("--outputs", type=Path, nargs=3, required=True, metavar=("CSV", "MD", "TEX"))
+    p.set_defaults(command=_table2)
+
+
+def _table2(
+    methods: list[tuple[str, tuple[float, float]]],
+    metrics: list[Path],
+    level: float,
+    outputs: list[Path],
+) -> None:
+    from betagvae.tables import table2, write_table
+
+    caption = "Methods compared: reconstruction error and KL divergence (Table 2 of the paper)"
+    write_table(table2(metrics, dict(methods), level), *outputs, caption=caption)
+
+
+def _add_bars(commands: argparse._SubParsersAction) -> None:
+    p = commands.add_parser("bars", help="the paper's Figs. 4 and 5")
+    p.add_argument("quantity", choices=("reconstruction_error", "kl"))
+    _add_methods(p)
+    _add_runs(p)
+    p.add_argument("--outputs", type=Path, nargs="+", required=True)
+    p.set_defaults(command=_bars)
+
+
+def _bars(methods: list[tuple[str, tuple[float, float]]], **options: object) -> None:
+    from betagvae.figures import bars
+
+    bars(methods=dict(methods), **options)
+
+
+def _add_curves(commands: argparse._SubParsersAction) -> None:
+    p = commands.add_parser("curves", help="training curves of the methods")
+    _add_methods(p)
+    p.add_argument("--histories", type=Path, nargs="+", required=True)
+    p.add_argument("--outputs", type=Path, nargs="+", required=True)
+    p.set_defaults(command=_curves)
+
+
+def _curves(methods: list[tuple[str, tuple[float, float]]], **options: object) -> None:
+    from betagvae.figures import training_curves
+
+    training_curves(methods=dict(methods), **options)
+
+
+def _add_traversals(commands: argparse._SubParsersAction) -> None:
+    p = commands.add_parser("traversals", help="the paper's Figs. 6 to 8")
+    p.add_argument("array", type=Path)
+    p.add_argument("--runs", type=_method_run, nargs="+", required=True, metavar="NAME=FOLDER")
+    p.add_argument("--base-index", type=int, required=True, help="image whose code is the base")
+    p.add_argument("--columns", type=int, default=10, help="values of each latent")
+    p.add_argument("--low", type=float, default=-3)
+    p.add_argument("--high", type=float, default=3)
+    p.add_argument("--outputs", type=Path, nargs="+", required=True)
+    p.set_defaults(command=_traversals)
+
+
+def _traversals(runs: list[tuple[str, Path]], **options: object) -> None:
+    from betagvae.device import set_up
+    from betagvae.figures import traversals
+
+    set_up(threads=1)
+    models = {name: run / "model.safetensors" for name, run in runs}
+    metrics = {name: run / "metrics.json" for name, run in runs}
+    traversals(models=models, metrics=metrics, **options)

@@ -16,8 +16,13 @@ METHODS = config["methods"]
 SWEEP = config["table1"] if config["table1"] and config["table1"]["dataset"] in DATASETS else None
 RUN_NAME = "{dataset}/beta{beta}_gamma{gamma}/seed{seed}"
 RUN = f"{RESULTS}/{RUN_NAME}"
-PICTURE_FORMATS = ("png", "pdf")
-FIGURE_OF_DATASET = {"celeba": "fig6", "dsprites": "fig7", "chairs3d": "fig8"}
+PICTURE_EXTENSIONS = (".png", ".pdf")
+QUANTITY_OF_FIGURE = {"fig4": "reconstruction_error", "fig5": "kl"}
+DATASET_OF_FIGURE = {
+    figure: dataset
+    for figure, dataset in {"fig6": "celeba", "fig7": "dsprites", "fig8": "chairs3d"}.items()
+    if dataset in DATASETS
+}
 
 
 wildcard_constraints:
@@ -74,6 +79,10 @@ def method_flags():
     return " ".join(f"'{name}={m['beta']:g},{m['gamma']:g}'" for name, m in METHODS.items())
 
 
+def all_files(runs, name):
+    return [f"{run}/{name}" for run in runs]
+
+
 def source_digest(*modules):
     """Digest of the modules' source and of all they import from this library.
 
@@ -100,12 +109,12 @@ def revision():
 
 os.environ.setdefault("BETAGVAE_REVISION", revision())
 TABLES = [
-    f"{RESULTS}/{table}.{extension}"
+    f"{RESULTS}/{table}{extension}"
     for table in (["table1"] if SWEEP else []) + ["table2"]
-    for extension in ("csv", "md", "tex")
+    for extension in (".csv", ".md", ".tex")
 ]
 FIGURES = [
-    f"{RESULTS}/{figure}.{extension}"
-    for figure in ["fig4", "fig5", "training_curves", *map(FIGURE_OF_DATASET.get, DATASETS)]
-    for extension in PICTURE_FORMATS
+    f"{RESULTS}/{figure}{extension}"
+    for figure in [*QUANTITY_OF_FIGURE, *DATASET_OF_FIGURE, "training_curves"]
+    for extension in PICTURE_EXTENSIONS
 ]

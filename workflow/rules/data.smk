@@ -7,9 +7,6 @@ rule image_array:
     output:
         array=f"{config['data_dir']}/{{dataset}}.{{source}}.npy",
         metadata=f"{config['data_dir']}/{{dataset}}.{{source}}.json",
-    params:
-        settings=data_flags,
-        code=lambda wildcards: source_digest(f"datasets.{wildcards.dataset}"),
     log:
         f"{LOGS}/data/{{dataset}}.{{source}}.log",
     benchmark:
@@ -17,5 +14,8 @@ rule image_array:
     threads: config["data"]["threads"]
     resources:
         **config["resources"]["data"],
+    params:
+        settings=data_flags,
+        code=lambda wildcards: source_digest(f"datasets.{wildcards.dataset}"),
     shell:
         "betagvae data {wildcards.dataset} --output {output.array:q} {params.settings} 2> {log:q}"

@@ -6,9 +6,6 @@ rule evaluation:
     output:
         metrics=f"{RUN}/metrics.json",
         codes=f"{RUN}/codes.safetensors",
-    params:
-        settings=flags(config["evaluation"]),
-        code=source_digest("evaluation"),
     log:
         f"{LOGS}/{RUN_NAME}/evaluate.log",
     benchmark:
@@ -16,6 +13,9 @@ rule evaluation:
     threads: config["evaluation"]["threads"]
     resources:
         **config["resources"]["evaluate"],
+    params:
+        settings=flags(config["evaluation"]),
+        code=source_digest("evaluation"),
     shell:
         "betagvae evaluate {input.array:q} {input.model:q} --metrics {output.metrics:q} "
         "--codes {output.codes:q} {params.settings} 2> {log:q}"

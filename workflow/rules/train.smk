@@ -10,9 +10,6 @@ rule training:
         model=f"{RUN}/model.safetensors",
         history=f"{RUN}/history.csv",
         record=f"{RUN}/training.json",
-    params:
-        settings=training_flags,
-        code=source_digest("training"),
     log:
         f"{LOGS}/{RUN_NAME}/train.log",
     benchmark:
@@ -20,6 +17,9 @@ rule training:
     threads: config["training"]["threads"]
     resources:
         **config["resources"]["train"],
+    params:
+        settings=training_flags,
+        code=source_digest("training"),
     shell:
         "betagvae train {input.array:q} --model {output.model:q} --history {output.history:q} "
         "--record {output.record:q} --beta {wildcards.beta} --gamma {wildcards.gamma} "

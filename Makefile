@@ -1,0 +1,33 @@
+# Everything runs in .venv, which is made from the locks in envs/.
+SNAKEMAKE := .venv/bin/snakemake
+CORES ?= $(shell nproc)
+
+.PHONY: help setup demo test unit lint lock clean
+
+help: ## list these commands
+	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*## /\t/' | expand -t 12
+
+setup: ## install the locked environment into .venv
+	@envs/setup
+
+demo: setup ## the whole workflow at small scale: no download, no GPU
+	$(SNAKEMAKE) --cores $(CORES) --configfile config/demo.yaml --quiet rules
+	@echo "Tables and figures are in results/demo"
+
+test: setup lint ## all tests
+	.venv/bin/pytest
+
+unit: setup ## the tests that take seconds
+	.venv/bin/pytest -m "not slow"
+
+lint: setup ## style of the code and of the workflow
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/snakefmt --check Snakefile workflow
+	$(SNAKEMAKE) --lint
+
+lock: setup ## lock the dependencies of pyproject.toml anew
+	envs/lock --upgrade
+
+clean: ## remove the demo's results
+	rm -rf results/demo
