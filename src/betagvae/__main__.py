@@ -1,0 +1,7 @@
+"""`python -m betagvae` is the command `betagvae`."""
+
+import sys
+
+from betagvae.cli import main
+
+sys.exit(main())

@@ -1,0 +1,60 @@
+import math
+
+import pytest
+import torch
+from torch.distributions import Bernoulli, Normal, kl_divergence
+
+from betagvae import objective
+
+
+def test_kl_divergence_equals_torch_distributions():
+    generator = torch.Generator().manual_seed(0)
+    mean, log_variance = torch.randn(2, 5, 3, generator=generator).unbind()
+    posterior = Normal(mean, torch.exp(0.5 * log_variance))
+    expected = kl_divergence(posterior, Normal(0.0, 1.0))
+    torch.testing.assert_close(objective.kl_divergence_per_latent(mean, log_variance), expected)
+
+
+def test_bernoulli_error_is_the_negative_log_likelihood_summed_over_pixels():
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(4, 1, 3, 3, generator=generator)
+    x = torch.randint(2, (4, 1, 3, 3), generator=generator).float()
+    expected = -Bernoulli(logits=logits).log_prob(x).sum((1, 2, 3))
+    torch.testing.assert_close(objective.bernoulli_error(logits, x), expected)
+
+
+def test_squared_error_by_hand():
+    # sigmoid(0) = 1/2 against 0, 1, 1, 1: four squares of 1/2.
+    x = torch.tensor([[[[0.0, 1.0], [1.0, 1.0]]]])
+    assert objective.squared_error(torch.zeros(1, 1, 2, 2), x).tolist() == [1.0]
+
+
+def test_loss_by_hand():
+    reconstruction = torch.tensor([10.0, 20.0])
+    kl = torch.tensor([[1.0, 2.0], [3.0, 4.0]])
+    reward = torch.tensor([0.25, 0.75])
+    # mean of (10 + 4·3 − 10·0.25, 20 + 4·7 − 10·0.75)
+    assert objective.loss(reconstruction, kl, reward, beta=4, gamma=10).item() == 30.0
+    assert objective.loss(reconstruction, kl, None, beta=1, gamma=0).item() == 20.0
+
+
+@pytest.mark.parametrize(
+    ("reading", "expected"),
+    [("probability", 0.5), ("log_probability", -math.log(2)), ("logit", 0.0)],
+)
+def test_reward_of_an_undecided_discriminator(reading, expected):
+    assert objective.REWARDS[reading](torch.zeros(1)).item() == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("reading", objective.REWARDS)
+def test_reward_grows_with_the_discriminators_belief(reading):
+    logits = torch.linspace(-3, 3, 7, requires_grad=True)
+    (gradient,) = torch.autograd.grad(objective.REWARDS[reading](logits).sum(), logits)
+    assert (gradient > 0).all()
+
+
+def test_discriminator_loss_by_hand():
+    undecided = objective.discriminator_loss(torch.zeros(3), torch.zeros(3))
+    assert undecided.item() == pytest.approx(2 * math.log(2))
+    right = objective.discriminator_loss(torch.full((3,), 9.0), torch.full((3,), -9.0))
+    assert right.item() == pytest.approx(2 * math.log1p(math.exp(-9)), rel=1e-4)

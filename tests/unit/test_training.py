@@ -1,0 +1,249 @@
+import csv
+import dataclasses
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from betagvae import objective
+from betagvae.arrays import ArrayWriter, open_array
+from betagvae.device import DeviceImages, generator
+from betagvae.errors import UserError
+from betagvae.evaluation import EvaluationSettings, evaluate
+from betagvae.files import read_json
+from betagvae.networks import VariationalAutoencoder, initialise
+from betagvae.training import Trainer, TrainingSettings, train
+
+CPU = torch.device("cpu")
+SETTINGS = TrainingSettings(
+    beta=4,
+    gamma=10,
+    seed=0,
+    steps=6,
+    batch_size=4,
+    learning_rate=1e-3,
+    network="burgess",
+    latents=10,
+    likelihood="bernoulli",
+    reward="probability",
+    discriminator_layers=2,
+    discriminator_units=16,
+    discriminator_learning_rate=1e-3,
+    log_every=2,
+    threads=1,
+)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    path = tmp_path_factory.mktemp("data") / "toy.npy"
+    images = np.random.default_rng(0).integers(0, 256, (20, 1, 64, 64), dtype=np.uint8)
+    with ArrayWriter(path, channels=1) as writer:
+        writer.append(images)
+        writer.finish(
+            dataset="toy",
+            source="drawn",
+            stand_in=True,
+            splits={"train": (0, 14), "test": (14, 20)},
+            preprocessing={},
+        )
+    return path
+
+
+def trainer(data, **changes):
+    return Trainer(open_array(data), dataclasses.replace(SETTINGS, **changes), CPU)
+
+
+def weights(module):
+    return torch.cat([parameter.detach().flatten() for parameter in module.parameters()])
+
+
+def outputs(folder):
+    names = {"model": "model.safetensors", "history": "history.csv", "record": "training.json"}
+    return {key: folder / name for key, name in names.items()}
+
+
+def test_packed_and_plain_batches_agree(tmp_path, data):
+    plain = open_array(data)
+    bits = (plain.images(range(20)) > 127).astype(np.uint8)
+    packed = tmp_path / "packed.npy"
+    with ArrayWriter(packed, channels=1, packed=True) as writer:
+        writer.append(np.packbits(bits, axis=-1))
+        writer.finish(dataset="toy", source="drawn", stand_in=True, splits={}, preprocessing={})
+    x = DeviceImages(open_array(packed), CPU).batch(torch.tensor([3, 0]))
+    assert torch.equal(x, torch.from_numpy(bits[[3, 0]]).float())
+    x = DeviceImages(plain, CPU).batch(torch.tensor([3, 0]))
+    torch.testing.assert_close(x, torch.from_numpy(plain.images([3, 0])).float() / 255)
+
+
+def test_an_epoch_sees_every_training_image_once_and_none_of_the_test_split(data):
+    run = trainer(data, batch_size=7)
+    epochs = []
+    for _ in range(2):
+        batches = []
+        for _ in range(2):
+            batches.append(run.next_indices())
+            run.step_number += 1
+        epochs.append(torch.cat(batches).tolist())
+    assert sorted(epochs[0]) == sorted(epochs[1]) == list(range(14))
+    assert epochs[0] != epochs[1]
+
+
+def test_beta_one_gamma_zero_is_a_plain_vae_to_the_bit(data):
+    run = trainer(data, beta=1, gamma=0)
+    assert run.discriminator is None
+    run.step()
+
+    plain = VariationalAutoencoder("burgess", 1, 10)
+    initialise(plain, generator(0, "autoencoder"))
+    plain.to(memory_format=torch.channels_last)
+    optimiser = torch.optim.Adam(plain.parameters(), 1e-3, fused=True)
+    x = DeviceImages(open_array(data), CPU).batch(trainer(data).next_indices())
+    mean, log_variance = plain.encoder(x)
+    noise = torch.randn(mean.shape, generator=generator(0, "posterior"))
+    logits = plain.decoder(mean + torch.exp(0.5 * log_variance) * noise)
+    error = torch.nn.functional.binary_cross_entropy_with_logits(logits, x, reduction="none")
+    kl = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance)
+    (error.sum((1, 2, 3)) + kl.sum(1)).mean().backward()
+    optimiser.step()
+    assert torch.equal(weights(run.model), weights(plain))
+
+
+def test_runs_that_share_a_seed_share_weights_and_batches(data):
+    plain, adversarial = trainer(data, gamma=0), trainer(data)
+    assert torch.equal(weights(plain.model), weights(adversarial.model))
+    assert torch.equal(plain.next_indices(), adversarial.next_indices())
+
+
+def one_step(data, **changes):
+    run = trainer(data, **changes)
+    run.step()
+    return run
+
+
+def test_the_encoder_alone_feels_the_reward(data):
+    with_reward = one_step(data)
+    without = one_step(data, gamma=0)
+
+    def gradient(module):
+        return torch.cat([parameter.grad.flatten() for parameter in module.parameters()])
+
+    assert torch.equal(gradient(with_reward.model.decoder), gradient(without.model.decoder))
+    assert not torch.equal(gradient(with_reward.model.encoder), gradient(without.model.encoder))
+
+
+def test_the_discriminators_update_depends_on_no_weight_of_eq_7(data):
+    one = one_step(data, gamma=10)
+    other = one_step(data, gamma=1000, beta=1)
+    assert torch.equal(weights(one.discriminator), weights(other.discriminator))
+
+
+@pytest.mark.parametrize("reward", objective.REWARDS)
+def test_the_encoder_climbs_towards_what_the_discriminator_takes_for_the_prior(data, reward):
+    """With γ overwhelming and D frozen, steps must raise the reward."""
+    run = trainer(data, reward=reward, gamma=1e6, batch_size=14, discriminator_learning_rate=1e-30)
+    rewards = [run.step()["reward"].item() for _ in range(12)]
+    assert rewards[-1] > rewards[0]
+
+
+def test_the_golden_history(data, tmp_path):
+    """A refactoring must not change the losses; sums may differ in the last digits."""
+    train(data, SETTINGS, **outputs(tmp_path))
+    with (tmp_path / "history.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [int(row["step"]) for row in rows] == [2, 4, 6]
+    for row in rows:
+        kl = sum(float(row[f"kl_{latent}"]) for latent in range(10))
+        assert kl == pytest.approx(float(row["kl"]), rel=1e-5)
+        value = float(row["reconstruction_error"]) + 4 * kl - 10 * float(row["reward"])
+        assert value == pytest.approx(float(row["loss"]), rel=1e-5)
+    assert [float(row["loss"]) for row in rows] == pytest.approx(GOLDEN_LOSSES, rel=1e-4)
+
+
+GOLDEN_LOSSES = [3064.5588, 2855.1221, 2846.8560]
+
+
+def test_same_seed_same_bytes(data, tmp_path):
+    for name in ("a", "b"):
+        train(data, SETTINGS, **outputs(tmp_path / name))
+    for name in ("model.safetensors", "history.csv"):
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+
+
+def command(data, folder, *more):
+    words = [sys.executable, "-m", "betagvae", "train", data, "--beta=4", "--gamma=10"]
+    words += ["--steps=600", "--batch-size=4", "--network=burgess", "--likelihood=bernoulli"]
+    words += ["--discriminator-layers=2", "--discriminator-units=16", "--log-every=2"]
+    words += [f"--{key}={path}" for key, path in outputs(folder).items()]
+    return [str(word) for word in [*words, *more]]
+
+
+def test_a_killed_run_resumes_and_ends_with_the_same_bytes(data, tmp_path):
+    scratch = tmp_path / "cut" / "model.resume.pt"
+    cut = command(data, tmp_path / "cut", "--resume-seconds=0.2")
+    process = subprocess.Popen(cut)
+    deadline = time.monotonic() + 120
+    while not scratch.exists() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.02)
+    os.kill(process.pid, signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    assert not (tmp_path / "cut" / "model.safetensors").exists()
+
+    resumed = subprocess.run(cut, capture_output=True, text=True, check=True)
+    assert "going on from step" in resumed.stderr
+    subprocess.run(command(data, tmp_path / "whole"), check=True)
+    for name in ("model.safetensors", "history.csv"):
+        assert (tmp_path / "cut" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+    assert not scratch.exists()
+
+
+def test_a_scratch_file_of_another_configuration_is_not_used(data, tmp_path, caplog):
+    paths = outputs(tmp_path)
+    torch.save({"identity": {"settings": "other"}}, tmp_path / "model.resume.pt")
+    train(data, SETTINGS, **paths)
+    assert "another configuration" in caplog.text
+
+
+def test_unusable_settings_end_in_one_line(data, tmp_path):
+    with pytest.raises(UserError, match="lower training.batch_size"):
+        train(data, dataclasses.replace(SETTINGS, batch_size=15), **outputs(tmp_path))
+    with pytest.raises(UserError, match="multiple of training.log_every"):
+        train(data, dataclasses.replace(SETTINGS, steps=7), **outputs(tmp_path))
+
+
+def test_evaluation_agrees_with_the_objective(data, tmp_path):
+    train(data, SETTINGS, **outputs(tmp_path))
+    metrics, codes = tmp_path / "metrics.json", tmp_path / "codes.safetensors"
+    settings = EvaluationSettings(batch_size=4, threads=1)
+    evaluate(data, tmp_path / "model.safetensors", settings, metrics=metrics, codes=codes)
+    found = read_json(metrics)["splits"]["test"]
+    encoded = load_file(codes)
+    assert encoded["indices"].tolist() == list(range(20))
+
+    model = VariationalAutoencoder("burgess", 1, 10)
+    model.load_state_dict(load_file(tmp_path / "model.safetensors"))
+    x = torch.from_numpy(open_array(data).images(range(14, 20))).float() / 255
+    with torch.no_grad():
+        mean, log_variance = model.encoder(x)
+        error = objective.bernoulli_error(model.decoder(mean), x).mean().item()
+    kl = objective.kl_divergence_per_latent(mean, log_variance).sum(1).mean().item()
+    assert found["images"] == 6
+    assert found["kl"] == pytest.approx(kl, rel=1e-5)
+    assert found["reconstruction_error_of_mean_code"] == pytest.approx(error, rel=1e-5)
+    torch.testing.assert_close(encoded["mean"][14:], mean, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="this machine has no NVIDIA GPU")
+def test_the_gpu_is_used_without_being_asked_for(data, tmp_path):
+    for name in ("a", "b"):
+        train(data, SETTINGS, **outputs(tmp_path / name))
+    assert read_json(tmp_path / "a" / "training.json")["provenance"]["peak_gpu_memory_mb"] > 0
+    first, second = ((tmp_path / n / "model.safetensors").read_bytes() for n in ("a", "b"))
+    assert first == second
