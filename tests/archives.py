@@ -12,14 +12,14 @@ from PIL import Image
 
 def jpeg(seed: int, size: tuple[int, int] = (178, 218)) -> bytes:
     """A smooth colour picture, width × height."""
-    return _encode(_picture(seed, size, 3), "JPEG", quality=92)
+    return encode(_picture(seed, size, 3), "JPEG", quality=92)
 
 
 def png(seed: int, size: tuple[int, int] = (600, 600), mode: str = "RGB") -> bytes:
     """A picture whose middle is darker than its white rim."""
     picture = _picture(seed, size, 3)
     picture[:90], picture[:, :90], picture[-90:], picture[:, -90:] = 255, 255, 255, 255
-    return _encode(picture, "PNG", mode=mode, compress_level=1)
+    return encode(picture, "PNG", mode=mode, compress_level=1)
 
 
 def _picture(seed: int, size: tuple[int, int], channels: int) -> np.ndarray:
@@ -27,7 +27,8 @@ def _picture(seed: int, size: tuple[int, int], channels: int) -> np.ndarray:
     return np.array(Image.fromarray(coarse).resize(size, Image.Resampling.BILINEAR))
 
 
-def _encode(picture: np.ndarray, kind: str, mode: str = "RGB", **options: int) -> bytes:
+def encode(picture: np.ndarray, kind: str, mode: str = "RGB", **options: int) -> bytes:
+    """Encode H×W×C bytes."""
     buffer = io.BytesIO()
     Image.fromarray(picture).convert(mode).save(buffer, kind, **options)
     return buffer.getvalue()

@@ -59,7 +59,7 @@ STAND_IN = StandIn(
     dataset="celeba",
     channels=3,
     factors=drawn_faces.FACTORS,
-    stride=375_277,
+    stride=487_177,
     images=IMAGES,
     draw=drawn_faces.draw,
 )

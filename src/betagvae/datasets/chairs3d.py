@@ -15,8 +15,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 import torch
-from torchvision.io import decode_png
-from torchvision.transforms.v2 import functional
+from torchvision.io import ImageReadMode, decode_png
 
 from betagvae.arrays import ArrayWriter
 from betagvae.datasets import drawn_chairs
@@ -50,7 +49,7 @@ STAND_IN = StandIn(
     dataset="chairs3d",
     channels=1,
     factors=drawn_chairs.FACTORS,
-    stride=21_323,
+    stride=5_989,
     images=math.prod(drawn_chairs.FACTORS.values()),
     draw=drawn_chairs.draw,
 )
@@ -172,20 +171,20 @@ def read_image(data: bytes, crop: Crop | None) -> torch.Tensor:
         When it is no PNG, broken, or smaller than the crop.
     """
     try:
-        image = decode_png(to_tensor(data))  # C×H×W, C = grey or RGB, with or without alpha
+        image = decode_png(to_tensor(data), mode=ImageReadMode.GRAY_ALPHA)  # 2×H×W
     except (RuntimeError, ValueError) as error:
         raise SkipError("broken PNG") from error
     if image.dtype != torch.uint8:
         raise SkipError("not 8 bits a channel")
-    if image.shape[0] in (2, 4):
-        image = _on_white(image)
-    return shrink(functional.rgb_to_grayscale(image), crop)
+    return shrink(_on_white(image), crop)
 
 
 def _on_white(image: torch.Tensor) -> torch.Tensor:
-    """Lay an image with an alpha channel on white: uint8 (C+1)×H×W → C×H×W."""
-    colour, alpha = image[:-1].float(), image[-1:].float() / 255
-    return (colour * alpha + 255 * (1 - alpha)).round().to(torch.uint8)
+    """Lay grey with an alpha channel on white: uint8 2×H×W → 1×H×W."""
+    grey, alpha = image[:1], image[1:]
+    if (alpha == 255).all():
+        return grey
+    return (255 - (255 - grey.float()) * alpha / 255).round().to(torch.uint8)
 
 
 def _check_count(images: int, skipped: dict[str, Any], archive: Path) -> None:

@@ -29,7 +29,8 @@ class StandIn:
     """Number of values of each factor; the last varies fastest over the grid."""
     stride: int
     """Step from one image to the next in the grid; coprime with its size, so that all images
-    differ, and chosen so that any run of images shows all factors evenly and independently."""
+    differ, and chosen so that pairs of factors are spread over any run of images more evenly
+    than by chance."""
     images: int
     """Number to draw unless the configuration says otherwise."""
     draw: Callable[[np.ndarray], np.ndarray]

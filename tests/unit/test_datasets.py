@@ -1,0 +1,319 @@
+import hashlib
+import io
+import itertools
+import json
+import math
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+sys.path.append(str(Path(__file__).parents[1]))
+import archives
+import loopback
+
+from betagvae.arrays import grid_classes, open_array
+from betagvae.datasets import DATASETS, DataSettings, celeba, chairs3d, make_dataset
+from betagvae.datasets.fetch import Published
+from betagvae.errors import UserError
+
+STAND_INS = [celeba.STAND_IN, chairs3d.STAND_IN]
+by_dataset = pytest.mark.parametrize("stand_in", STAND_INS, ids=lambda s: s.dataset)
+
+
+@pytest.fixture
+def make(tmp_path):
+    """Make a data set in a temporary folder and open it."""
+
+    def make(name, source, **settings):
+        defaults = {"seed": 0, "threads": 2, "test_fraction": 0.25, "download_dir": tmp_path / "d"}
+        output = tmp_path / "data" / f"{name}.npy"
+        make_dataset(name, output, DataSettings(source=source, **defaults | settings))
+        return open_array(output)
+
+    return make
+
+
+def test_registry_imports_no_data_set():
+    script = (
+        "import sys, betagvae.datasets as d;"
+        "print([n for n in d.DATASETS if f'betagvae.datasets.{n}' in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(("name", "source"), [("mnist", "drawn"), ("celeba", "dreamt")])
+def test_unknown_names_are_refused(make, name, source):
+    with pytest.raises(UserError, match="choose"):
+        make(name, source)
+
+
+# Stand-ins
+
+
+@by_dataset
+def test_stand_in_says_so_and_repeats(make, stand_in):
+    array = make(stand_in.dataset, "drawn", images=100)
+    assert array.stand_in
+    assert array.source == "drawn"
+    assert array.splits == {"train": range(75), "test": range(75, 100)}
+    assert array.factor_sizes == tuple(stand_in.factors.values())
+    again = make(stand_in.dataset, "drawn", images=100, threads=1)
+    assert again.metadata == array.metadata
+    other = make(stand_in.dataset, "drawn", images=100, seed=1)
+    assert other.metadata["hashes"] != array.metadata["hashes"]
+
+
+@by_dataset
+def test_stand_in_images_differ(make, stand_in):
+    array = make(stand_in.dataset, "drawn", images=400)
+    images = array.images(np.arange(400))
+    assert len(np.unique(images.reshape(400, -1), axis=0)) == 400
+    # As many as asked for are different combinations, however many are asked for.
+    assert math.gcd(stand_in.stride, stand_in.combinations) == 1
+    assert stand_in.combinations >= 40_000
+
+
+@by_dataset
+def test_stand_in_images_follow_from_their_factors(make, stand_in):
+    array = make(stand_in.dataset, "drawn", images=64)
+    some = [3, 40, 63]
+    assert np.array_equal(stand_in.draw(array.factor_classes(some)), array.images(some))
+
+
+@by_dataset
+def test_every_factor_shows(stand_in):
+    sizes = list(stand_in.factors.values())
+    middle = np.array([size // 2 for size in sizes])
+    for factor, size in enumerate(sizes):
+        classes = np.tile(middle, (size, 1))
+        classes[:, factor] = range(size)
+        images = stand_in.draw(classes).reshape(size, -1)
+        assert len(np.unique(images, axis=0)) == size
+
+
+@by_dataset
+@pytest.mark.parametrize("images", [1000, 5000, 20_000])
+@pytest.mark.parametrize("start", [0, 12_345, 40_000])
+def test_stand_in_factors_are_even_and_independent(stand_in, images, start):
+    sizes = tuple(stand_in.factors.values())
+    classes = grid_classes(np.arange(images), sizes, start, stand_in.stride)
+    for part in (classes, classes[-images // 10 :]):
+        correlation = np.corrcoef(part.T) - np.eye(len(sizes))
+        # 2.2/√n is the median of this maximum when the classes are drawn at random.
+        assert np.abs(correlation).max() < 2.2 / math.sqrt(len(part))
+        for a, b in itertools.combinations(range(len(sizes)), 2):
+            expected = len(part) / (sizes[a] * sizes[b])
+            joint = np.bincount(part[:, a] * sizes[b] + part[:, b], minlength=sizes[a] * sizes[b])
+            # 1 on average when the classes are drawn at random.
+            chi_squared = ((joint - expected) ** 2 / expected).sum() / (joint.size - 1)
+            assert chi_squared < 1
+
+
+def test_more_stand_ins_than_combinations_are_refused(make):
+    with pytest.raises(UserError, match=r"datasets\.chairs3d\.data\.images"):
+        make("chairs3d", "drawn", images=1_000_000)
+
+
+def test_chairs_stay_inside_the_image():
+    sizes = chairs3d.STAND_IN.factors.values()
+    largest = [
+        [size - 1] if name == "size" else range(size)
+        for name, size in zip(chairs3d.STAND_IN.factors, sizes, strict=True)
+    ]
+    classes = np.array(list(itertools.product(*largest)))[::7]
+    images = chairs3d.STAND_IN.draw(classes)[:, 0]
+    assert (images[:, [0, -1]] == 255).all()
+    assert (images[:, :, [0, -1]] == 255).all()
+
+
+# CelebA
+
+
+def pil(data, crop=None, mode="RGB"):
+    """Decode, crop and resize with Pillow, C×64×64."""
+    image = Image.open(data).convert(mode).crop(crop) if crop else Image.open(data).convert(mode)
+    pixels = np.asarray(image.resize((64, 64), Image.Resampling.BILINEAR)).astype(int)
+    return pixels.transpose(2, 0, 1) if pixels.ndim == 3 else pixels[None]
+
+
+@pytest.mark.parametrize("crop", [None, (15, 40, 163, 188)])
+def test_celeba_from_own_zip(make, tmp_path, crop):
+    path, partition = archives.celeba(tmp_path, splits="0201102")
+    array = make("celeba", "original", path=path, partition_path=partition, crop=crop)
+    assert array.splits == {"train": range(3), "validation": range(3, 5), "test": range(5, 7)}
+    assert (array.source, array.stand_in, array.factor_names) == ("original", False, ())
+    order = [1, 3, 6, 4, 5, 2, 7]  # train, validation, test, each in the order of the file
+    with zipfile.ZipFile(path) as content:
+        for image, number in zip(array.images(range(7)), order, strict=True):
+            with content.open(f"img_align_celeba/{number:06}.jpg") as file:
+                assert np.abs(image - pil(file, crop)).max() <= 1
+    assert array.metadata["preprocessing"]["crop"] == (list(crop) if crop else None)
+    record = array.metadata["hashes"]["sources"]["img_align_celeba.zip"]
+    assert record["bytes"] == path.stat().st_size
+    assert not record["as_published"]
+    assert not any(array.metadata["skipped"].values())
+
+
+def test_celeba_with_faults(make, tmp_path, caplog):
+    good = archives.jpeg(1)
+    faults = {
+        "000002.jpg": good[: len(good) // 2],  # cut short
+        "000003.jpg": b"<html>quota</html>",
+        "000004.jpg": archives.png(4, (178, 218)),
+        "000005.jpg": None,
+        "000006.jpg": archives.jpeg(6, (64, 64)),
+        "000007.jpg": b"",
+        "000099.jpg": good,
+        "README.txt": b"hello",
+    }
+    path, partition = archives.celeba(tmp_path, "00000000112", faults)
+    data = bytearray(path.read_bytes())
+    with zipfile.ZipFile(path) as content:
+        entry = content.getinfo("img_align_celeba/000008.jpg")
+    data[entry.header_offset + 300] ^= 255  # its checksum no longer holds
+    path.write_bytes(data)
+    array = make("celeba", "original", path=path, partition_path=partition)
+    assert array.metadata["skipped"] == {
+        "broken JPEG": 4,
+        "damaged in the archive": 1,
+        "missing from the archive": 1,
+        "no JPEG by its name": 1,
+        "not 178×218 pixels": 1,
+        "not in the partition file": 1,
+    }
+    assert array.splits == {"train": range(1), "validation": range(1, 3), "test": range(3, 4)}
+    assert "gave 4 images, not the published 202599" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "line", ["000009.jpg", "000009.jpg 3", "000001.jpg 0", "<!DOCTYPE html><title>Sign in", "ü 0"]
+)
+def test_celeba_with_a_bad_partition_file(make, tmp_path, line):
+    path, partition = archives.celeba(tmp_path)
+    partition.write_text(partition.read_text() + line + "\n")
+    with pytest.raises(UserError, match="use the published list_eval_partition"):
+        make("celeba", "original", path=path, partition_path=partition)
+
+
+def test_celeba_from_no_zip(make, tmp_path):
+    path, partition = archives.celeba(tmp_path)
+    whole = path.read_bytes()
+    for content in (b"<!DOCTYPE html>", whole[: len(whole) // 2], b""):
+        path.write_bytes(content)
+        with pytest.raises(UserError, match="not a whole zip"):
+            make("celeba", "original", path=path, partition_path=partition)
+    assert not list((tmp_path).glob("data/*"))
+
+
+def test_celeba_without_one_usable_image(make, tmp_path):
+    path, partition = archives.celeba(tmp_path, "0", {"000001.jpg": b"?"})
+    with pytest.raises(UserError, match="holds no usable image"):
+        make("celeba", "original", path=path, partition_path=partition)
+
+
+@pytest.mark.parametrize("crop", [(10, 0, 10, 20), (-1, 0, 5, 5), (5, 9, 10, 3)])
+def test_empty_crop_is_refused(make, crop):
+    for name in ("celeba", "chairs3d"):
+        with pytest.raises(UserError, match="crop"):
+            make(name, "original", crop=crop)
+
+
+def test_celeba_is_fetched(make, tmp_path, monkeypatch):
+    monkeypatch.setenv("NO_PROXY", "*")
+    path, partition = archives.celeba(tmp_path)
+    with loopback.serving() as server:
+        for name, file in (("ARCHIVE", path), ("PARTITION", partition)):
+            url = server.url(f"/{name}", loopback.ranged(file.read_bytes()))
+            published = Published(
+                file.name,
+                (url,),
+                hashlib.md5(file.read_bytes()).hexdigest(),
+                bytes=file.stat().st_size,
+            )
+            monkeypatch.setattr(celeba, name, published)
+        array = make("celeba", "original")
+    assert len(array) == 7
+    assert array.metadata["hashes"]["sources"]["img_align_celeba.zip"]["as_published"]
+    assert (tmp_path / "d" / "img_align_celeba.zip").read_bytes() == path.read_bytes()
+
+
+# 3D Chairs
+
+
+def test_chairs_from_own_tar(make, tmp_path, caplog):
+    crop = (100, 100, 500, 500)
+    path = archives.chairs(tmp_path, models=4, views=2)
+    array = make("chairs3d", "original", path=path, crop=crop)
+    assert array.splits == {"train": range(6), "test": range(6, 8)}
+    for index, (model, view) in enumerate(itertools.product(range(4), (1, 2))):
+        data = archives.png(100 * model + view)
+        # Grey before or after the resize, and how it is rounded, may differ by one each.
+        assert np.abs(array.images(index) - pil(io.BytesIO(data), crop, "L")).max() <= 2
+    assert array.metadata["skipped"] == {"not a render by its name": 1}
+    assert "7941bff4d19665ed2dd8c82e88293e1b" in caplog.text
+    assert "gave 8 images, not the published 86366" in caplog.text
+
+
+def test_chairs_with_faults(make, tmp_path):
+    good = archives.png(1)
+    extra = {
+        archives.render(0, 1): good[: len(good) // 2],
+        archives.render(1, 1): archives.jpeg(1),
+        archives.render(1, 2): archives.png(2, (300, 300)),
+        archives.render(2, 1): archives.png(3, mode="L"),
+        archives.render(2, 2): archives.png(4, mode="RGBA"),
+        archives.render(3, 1).replace(".png", ".jpg"): good,
+        f"rendered_chairs/{archives.model(3)}/stray.png": good,
+        "rendered_chairs/ABC/renders/image_001_p020_t011_r096.png": good,
+    }
+    path = archives.chairs(tmp_path, extra=extra)
+    array = make("chairs3d", "original", path=path, crop=(100, 100, 500, 500))
+    assert array.metadata["skipped"] == {
+        "broken PNG": 2,
+        "not a render by its name": 4,
+        "smaller than the crop": 1,
+    }
+    assert len(array) == 5
+
+
+def test_transparent_render_lies_on_white():
+    picture = np.zeros((80, 80, 4), np.uint8)
+    picture[:40, :, 3] = 255  # the upper half is black, the lower half transparent black
+    image = chairs3d.read_image(archives.encode(picture, "PNG", mode="RGBA"), None)
+    assert (image[0, 0] == 0).all()
+    assert (image[0, -1] == 255).all()
+
+
+def test_chairs_keep_models_together():
+    renders = [
+        chairs3d.Render(archives.model(number), str(view), 0, 0)
+        for number in range(10)
+        for view in range(3)
+    ]
+    training, testing = chairs3d.split_models(renders, 0.2)
+    assert (len(training), len(testing)) == (24, 6)
+    assert {r.model for r in training}.isdisjoint(r.model for r in testing)
+    assert chairs3d.split_models(renders, 0.0) == (renders, [])
+
+
+def test_chairs_from_no_tar(make, tmp_path):
+    path = archives.chairs(tmp_path)
+    whole = path.read_bytes()
+    for content in (b"<!DOCTYPE html>", b"", whole[:-20_000][: len(whole) // 2]):
+        path.write_bytes(content)
+        with pytest.raises(UserError, match=r"not a whole, uncompressed tar|no usable render"):
+            make("chairs3d", "original", path=path)
+    assert not list((tmp_path).glob("data/*"))
+
+
+def test_every_data_set_can_be_made(make):
+    assert {stand_in.dataset for stand_in in STAND_INS} | {"dsprites"} == set(DATASETS)
+    assert json.dumps(make("chairs3d", "drawn", images=40).metadata)
