@@ -211,9 +211,9 @@ def test_a_scratch_file_of_another_configuration_is_not_used(data, tmp_path, cap
 
 
 def test_unusable_settings_end_in_one_line(data, tmp_path):
-    with pytest.raises(UserError, match="lower training.batch_size"):
+    with pytest.raises(UserError, match=r"lower training\.batch_size"):
         train(data, dataclasses.replace(SETTINGS, batch_size=15), **outputs(tmp_path))
-    with pytest.raises(UserError, match="multiple of training.log_every"):
+    with pytest.raises(UserError, match=r"multiple of training\.log_every"):
         train(data, dataclasses.replace(SETTINGS, steps=7), **outputs(tmp_path))
 
 
