@@ -23,7 +23,7 @@ from betagvae.scores.label_free import (
 from betagvae.scores.mig import mutual_information_gap
 from betagvae.scores.modularity import modularity, one_against_rest_aucs
 from betagvae.scores.sampling import FactorIndex, split_points
-from betagvae.scores.sap import prediction_accuracies
+from betagvae.scores.sap import prediction_accuracies, sap
 
 IMAGES = 600
 
@@ -150,6 +150,16 @@ def test_sap_accuracies_equal_a_plain_svm(codes):
             predicted = values[np.argmax(decisions, axis=0)]
             expected = np.mean(predicted == y[test])
             assert accuracy[latent, factor] == pytest.approx(expected, abs=0.011)
+
+
+def test_sap_is_the_mean_gap_on_images_it_was_not_fitted_to():
+    fit, held_out = split_points(IMAGES, 400, 200, np.random.default_rng(14))
+    codes = entangled_codes()
+    accuracy = prediction_accuracies(
+        codes[fit], factors()[fit], codes[held_out], factors()[held_out]
+    )
+    result = sap(codes, factors(), np.random.default_rng(14), train=400, test=200)
+    assert result == {"sap": pytest.approx(top_two_gap(accuracy).mean())}
 
 
 def test_images_drawn_for_a_value_have_it_and_all_of_them_come_up():
@@ -285,19 +295,29 @@ def test_total_correlation_equals_the_closed_form_of_a_gaussian(correlation):
     assert results["total_correlation_gaussian"] == pytest.approx(expected, abs=0.02)
 
 
-def test_total_correlation_equals_the_plain_sum_over_all_posteriors():
-    means, log_variances = entangled_codes(), np.full((IMAGES, 4), -2.0)
+@pytest.mark.parametrize("images", [2, 5, 40])
+def test_total_correlation_of_one_sample_equals_the_plain_sum_over_all_posteriors(images):
+    """One sample and all the other posteriors: nothing is left to estimate."""
+    means = entangled_codes()[:images]
+    log_variances = np.random.default_rng(15).uniform(-3, 0, size=(images, 4))
     results = total_correlation(
-        means, log_variances, np.random.default_rng(13), samples=100, subset=IMAGES
+        means, log_variances, np.random.default_rng(13), samples=1, subset=images
     )
     generator = np.random.default_rng(13)
-    rows, _ = split_points(IMAGES, 100, IMAGES - 100, generator)
-    samples = means[rows] + np.exp(-1) * generator.standard_normal((100, 4))
-    brackets = []
-    for z in samples:
-        density = norm.pdf(z, means, np.exp(-1))  # images × latents
-        brackets.append(log(density.prod(axis=1).mean()) - np.log(density.mean(axis=0)).sum())
-    assert results["total_correlation"] == pytest.approx(np.mean(brackets), abs=0.05)
+    (row,), _ = split_points(images, 1, images - 1, generator)
+    z = means[row] + np.exp(log_variances[row] / 2) * generator.standard_normal((1, 4))[0]
+    density = norm.pdf(z, means, np.exp(log_variances / 2))  # images × latents
+    expected = log(density.prod(axis=1).mean()) - np.log(density.mean(axis=0)).sum()
+    assert results["total_correlation"] == pytest.approx(expected)
+
+
+def test_gaussian_total_correlation_uses_the_covariance_of_samples():
+    means = entangled_codes()[:, 2:]
+    log_variances = np.random.default_rng(16).uniform(-3, 0, size=(IMAGES, 2))
+    variances = means.var(axis=0, ddof=1) + np.exp(log_variances).mean(axis=0)
+    correlation = np.cov(means.T)[0, 1] / np.sqrt(variances.prod())
+    expected = -0.5 * log(1 - correlation**2)
+    assert gaussian_total_correlation(means, log_variances) == pytest.approx(expected)
 
 
 def test_gaussian_total_correlation_ignores_units_and_signs():
