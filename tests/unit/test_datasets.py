@@ -17,7 +17,7 @@ import archives
 import loopback
 
 from betagvae.arrays import grid_classes, open_array
-from betagvae.datasets import DATASETS, DataSettings, celeba, chairs3d, make_dataset
+from betagvae.datasets import DATASETS, DataSettings, celeba, chairs3d, make_dataset, originals
 from betagvae.datasets.fetch import Published
 from betagvae.errors import UserError
 
@@ -145,7 +145,9 @@ def pil(data, crop=None, mode="RGB"):
 
 
 @pytest.mark.parametrize("crop", [None, (15, 40, 163, 188)])
-def test_celeba_from_own_zip(make, tmp_path, crop):
+@pytest.mark.parametrize("batch", [2, 256])
+def test_celeba_from_own_zip(make, tmp_path, monkeypatch, crop, batch):
+    monkeypatch.setattr(originals, "_BATCH", batch)  # several batches are spread over processes
     path, partition = archives.celeba(tmp_path, splits="0201102")
     array = make("celeba", "original", path=path, partition_path=partition, crop=crop)
     assert array.splits == {"train": range(3), "validation": range(3, 5), "test": range(5, 7)}
@@ -248,7 +250,9 @@ def test_celeba_is_fetched(make, tmp_path, monkeypatch):
 # 3D Chairs
 
 
-def test_chairs_from_own_tar(make, tmp_path, caplog):
+@pytest.mark.parametrize("batch", [2, 256])
+def test_chairs_from_own_tar(make, tmp_path, monkeypatch, caplog, batch):
+    monkeypatch.setattr(originals, "_BATCH", batch)
     crop = (100, 100, 500, 500)
     path = archives.chairs(tmp_path, models=4, views=2)
     array = make("chairs3d", "original", path=path, crop=crop)

@@ -5,10 +5,10 @@ read straight from the published zip; drawn faces stand in where it cannot be ha
 """
 
 import logging
+import os
 import zipfile
 import zlib
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 import torch
@@ -19,7 +19,6 @@ from betagvae.datasets import drawn_faces
 from betagvae.datasets.drawn import StandIn, make_stand_in
 from betagvae.datasets.fetch import Published, obtain
 from betagvae.datasets.originals import (
-    Batch,
     Crop,
     SkipError,
     check_crop,
@@ -94,11 +93,12 @@ def _make_original(output: Path, settings: DataSettings) -> None:
     sources = {PARTITION.name: partition.record, ARCHIVE.name: archive.record}
     try:
         with zipfile.ZipFile(archive.path) as content:
-            _write(output, content, names, settings, sources)
+            entries, skipped = match(content.infolist(), names)
     except zipfile.BadZipFile as error:
         raise UserError(
             f"{archive.path} is not a whole zip archive ({error}): download {ARCHIVE.name} again"
         ) from error
+    _write(output, _Reader(archive.path, settings.crop), entries, [skipped], settings, sources)
 
 
 def read_partition(path: Path) -> dict[str, list[str]]:
@@ -126,23 +126,41 @@ def _lines(path: Path) -> list[str]:
         raise UserError(f"{path} is not text: use the published {PARTITION.name}") from error
 
 
+class _Reader:
+    """Reads images by their names in the archive, which each process opens for itself.
+
+    Processes that share an open file share its position, and read each other's bytes.
+    """
+
+    def __init__(self, path: Path, crop: Crop | None) -> None:
+        self.path, self.crop = path, crop
+        self._opened: tuple[int, zipfile.ZipFile] | None = None
+
+    def __call__(self, name: str) -> torch.Tensor:
+        if self._opened is None or self._opened[0] != os.getpid():
+            self._opened = os.getpid(), zipfile.ZipFile(self.path)
+        return read_image(_bytes(self._opened[1], name), self.crop)
+
+
 def _write(
     output: Path,
-    content: zipfile.ZipFile,
-    names: dict[str, list[str]],
+    reader: _Reader,
+    entries: dict[str, list[str]],
+    skipped: list[Counter[str]],
     settings: DataSettings,
     sources: dict[str, dict],
 ) -> None:
-    entries, skipped = _match(content, names)
     splits = {}
     with ArrayWriter(output, channels=3) as writer:
         for split, images in entries.items():
             first = writer.images
-            for batch in _read(content, images, settings, split):
+            for batch in read_batches(
+                reader, images, channels=3, threads=settings.threads, name=f"celeba {split}"
+            ):
                 writer.append(batch.images)
                 skipped.append(batch.skipped)
             splits[split] = (first, writer.images)
-        _check_count(writer.images, total(skipped), content.filename)
+        _check_count(writer.images, total(skipped), reader.path)
         writer.finish(
             dataset="celeba",
             source="original",
@@ -154,13 +172,13 @@ def _write(
         )
 
 
-def _match(
-    content: zipfile.ZipFile, names: dict[str, list[str]]
-) -> tuple[dict[str, list[zipfile.ZipInfo]], list[Counter[str]]]:
+def match(
+    infos: list[zipfile.ZipInfo], names: dict[str, list[str]]
+) -> tuple[dict[str, list[str]], Counter[str]]:
     """Find the entries of each split; count what the partition and the archive do not share."""
-    found: dict[str, zipfile.ZipInfo] = {}
+    found: dict[str, str] = {}
     skipped: Counter[str] = Counter()
-    for entry in content.infolist():
+    for entry in infos:
         path = PurePosixPath(entry.filename)
         if entry.is_dir():
             continue
@@ -169,7 +187,7 @@ def _match(
         elif path.name in found:
             skipped["twice in the archive"] += 1
         else:
-            found[path.name] = entry
+            found[path.name] = entry.filename
     entries = {
         split: [found[image] for image in images if image in found]
         for split, images in names.items()
@@ -177,24 +195,15 @@ def _match(
     listed, matched = (sum(map(len, group.values())) for group in (names, entries))
     skipped["missing from the archive"] = listed - matched
     skipped["not in the partition file"] = len(found) - matched
-    return entries, [skipped]
+    return entries, skipped
 
 
-def _read(
-    content: zipfile.ZipFile, entries: list[zipfile.ZipInfo], settings: DataSettings, split: str
-) -> Iterator[Batch]:
-    def read(entry: zipfile.ZipInfo) -> torch.Tensor:
-        return read_image(_bytes(content, entry), settings.crop)
-
-    return read_batches(read, entries, channels=3, threads=settings.threads, name=f"celeba {split}")
-
-
-def _bytes(content: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
+def _bytes(content: zipfile.ZipFile, name: str) -> bytes:
     try:
-        return content.read(entry)
+        return content.read(name)
     # RuntimeError: encrypted; NotImplementedError: an unknown compression.
     except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError) as error:
-        logger.warning("%s: %s", entry.filename, error)
+        logger.warning("%s: %s", name, error)
         raise SkipError("damaged in the archive") from error
 
 
@@ -215,7 +224,7 @@ def read_image(data: bytes, crop: Crop | None) -> torch.Tensor:
     return shrink(image, crop)
 
 
-def _check_count(images: int, skipped: dict[str, int], archive: str) -> None:
+def _check_count(images: int, skipped: dict[str, int], archive: Path) -> None:
     """Refuse an archive without images; say so when there are not as many as published."""
     if images == 0:
         raise UserError(f"{archive} holds no usable image of the partition file: {skipped}")

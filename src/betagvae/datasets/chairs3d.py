@@ -6,13 +6,12 @@ The renders are read straight from the published tar; drawn chairs stand in wher
 
 import logging
 import math
-import os
 import re
 import tarfile
 from collections import Counter
-from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torchvision.io import ImageReadMode, decode_png
@@ -22,7 +21,6 @@ from betagvae.datasets import drawn_chairs
 from betagvae.datasets.drawn import StandIn, make_stand_in
 from betagvae.datasets.fetch import Published, obtain
 from betagvae.datasets.originals import (
-    Batch,
     Crop,
     SkipError,
     check_crop,
@@ -90,10 +88,13 @@ def _make_original(output: Path, settings: DataSettings) -> None:
     renders, strays = list_renders(archive.path)
     training, testing = split_models(renders, settings.test_fraction)
     skipped, splits = [strays], {}
-    with archive.path.open("rb") as content, ArrayWriter(output, channels=1) as writer:
+    reader = _Reader(archive.path, settings.crop)
+    with ArrayWriter(output, channels=1) as writer:
         for split, group in (("train", training), ("test", testing)):
             first = writer.images
-            for batch in _read(content, group, settings, split):
+            for batch in read_batches(
+                reader, group, channels=1, threads=settings.threads, name=f"chairs3d {split}"
+            ):
                 writer.append(batch.images)
                 skipped.append(batch.skipped)
             splits[split] = (first, writer.images)
@@ -147,19 +148,20 @@ def split_models(renders: list[Render], test_fraction: float) -> tuple[list[Rend
     )
 
 
-def _read(
-    content: BinaryIO, renders: list[Render], settings: DataSettings, split: str
-) -> Iterator[Batch]:
-    def read(render: Render) -> torch.Tensor:
-        # pread: threads share the file but not its position.
-        data = os.pread(content.fileno(), render.size, render.offset)
+@dataclass(frozen=True)
+class _Reader:
+    """Reads renders from where they lie in the archive."""
+
+    path: Path
+    crop: Crop | None
+
+    def __call__(self, render: Render) -> torch.Tensor:
+        with self.path.open("rb") as content:
+            content.seek(render.offset)
+            data = content.read(render.size)
         if len(data) < render.size:
             raise SkipError("cut off by the end of the archive")
-        return read_image(data, settings.crop)
-
-    return read_batches(
-        read, renders, channels=1, threads=settings.threads, name=f"chairs3d {split}"
-    )
+        return read_image(data, self.crop)
 
 
 def read_image(data: bytes, crop: Crop | None) -> torch.Tensor:

@@ -2,8 +2,8 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from typing import Any, NamedTuple, TypeVar
+from dataclasses import dataclass
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -33,54 +33,47 @@ class Batch(NamedTuple):
     """Number of images left out, by reason."""
 
 
+@dataclass(frozen=True)
+class _ReadBatch(Generic[T]):
+    """Reads some images; a class, not a closure, so that it can be sent to a process."""
+
+    read: Callable[[T], torch.Tensor]
+    channels: int
+
+    def __call__(self, items: Sequence[T]) -> Batch:
+        images, skipped = [], Counter()
+        for item in items:
+            try:
+                images.append(self.read(item))
+            except SkipError as reason:
+                skipped[str(reason)] += 1
+        empty = torch.empty((0, self.channels, SIDE, SIDE), dtype=torch.uint8)
+        return Batch((torch.stack(images) if images else empty).numpy(), skipped)
+
+
 def read_batches(
     read: Callable[[T], torch.Tensor], items: Sequence[T], *, channels: int, threads: int, name: str
 ) -> Iterator[Batch]:
-    """Read images on several threads, in the order of ``items``.
+    """Read images on several processor cores, in the order of ``items``.
 
     Parameters
     ----------
     read
-        Returns one image, uint8 C×64×64, or raises `SkipError`.
+        Returns one image, uint8 C×64×64, or raises `SkipError`; works in another process.
     items
         What to read, N.
     channels
         C.
     threads
-        Images read at a time.
+        Processor cores to use.
     name
         What the progress bar says.
     """
-
-    def read_batch(batch: Sequence[T]) -> Batch:
-        images, skipped = [], Counter()
-        for item in batch:
-            try:
-                images.append(read(item))
-            except SkipError as reason:
-                skipped[str(reason)] += 1
-        empty = torch.empty((0, channels, SIDE, SIDE), dtype=torch.uint8)
-        return Batch((torch.stack(images) if images else empty).numpy(), skipped)
-
-    batches = (items[first : first + _BATCH] for first in range(0, len(items), _BATCH))
-    with (
-        one_torch_thread(),
-        tqdm(total=len(items), desc=name, unit="img", disable=None) as progress,
-    ):
-        for batch in in_order(read_batch, batches, threads):
+    batches = [items[first : first + _BATCH] for first in range(0, len(items), _BATCH)]
+    with tqdm(total=len(items), desc=name, unit="img", disable=None) as progress:
+        for batch in in_order(_ReadBatch(read, channels), batches, threads):
             progress.update(len(batch.images) + batch.skipped.total())
             yield batch
-
-
-@contextmanager
-def one_torch_thread() -> Iterator[None]:
-    """Keep PyTorch from using threads of its own: the images themselves are read in parallel."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def to_tensor(data: bytes) -> torch.Tensor:

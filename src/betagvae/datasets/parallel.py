@@ -1,25 +1,42 @@
-"""Ordered work on several threads with bounded memory."""
+"""Ordered work on several processes with bounded memory."""
 
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
+
+from torch.utils.data import DataLoader, Dataset
 
 T = TypeVar("T")
 R = TypeVar("R")
 
 
-def in_order(function: Callable[[T], R], items: Iterable[T], threads: int) -> Iterator[R]:
+class _Work(Dataset):
+    """The results as a data set, so that PyTorch's loader can spread and order them."""
+
+    def __init__(self, function: Callable[[T], R], items: Sequence[T]) -> None:
+        self.function, self.items = function, items
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __getitem__(self, index: int) -> R:
+        return self.function(self.items[index])
+
+
+def in_order(function: Callable[[T], R], items: Sequence[T], processes: int) -> Iterator[R]:
     """Yield ``function(item)`` for each item, in order.
 
-    Unlike `Executor.map`, which takes all items at once and lets the results pile up, this keeps
-    only a few results waiting.
+    Processes, because threads that decode small images hold each other up at the interpreter
+    lock; the loader gives each one PyTorch thread.
     """
-    with ThreadPoolExecutor(threads) as pool:
-        waiting: deque[Future[R]] = deque()
-        for item in items:
-            waiting.append(pool.submit(function, item))
-            if len(waiting) > 2 * threads:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
+    workers = min(processes, len(items))
+    yield from DataLoader(
+        _Work(function, items),
+        batch_size=None,
+        collate_fn=_as_it_is,
+        num_workers=workers if workers > 1 else 0,
+    )
+
+
+def _as_it_is(result: R) -> R:
+    """Keep the loader from turning arrays into tensors, which would need shared memory."""
+    return result
