@@ -2,7 +2,7 @@
 SNAKEMAKE := .venv/bin/snakemake
 CORES ?= $(shell nproc)
 
-.PHONY: help setup demo test unit lint lock clean
+.PHONY: help setup demo readme test unit lint lock clean
 
 help: ## list these commands
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*## /\t/' | expand -t 12
@@ -13,6 +13,9 @@ setup: ## install the locked environment into .venv
 demo: setup ## the whole workflow at small scale: no download, no GPU
 	$(SNAKEMAKE) --cores $(CORES) --configfile config/demo.yaml --quiet rules
 	@echo "Tables and figures are in results/demo"
+
+readme: ## put the demo's table and pictures into the README
+	docs/update-readme
 
 test: setup lint ## all tests
 	.venv/bin/pytest
