@@ -135,3 +135,9 @@ def test_a_misspelt_key_is_named(finished, tmp_path):
     output = snakemake(finished, "--dry-run", configfiles=[wrong], check=False)
     assert "stepz" in output
     assert "Traceback" not in output
+
+
+def test_a_missing_image_stops_the_workflow_before_any_job(finished):
+    output = snakemake(finished, "--dry-run", "--use-singularity", check=False)
+    assert "there is no image at envs/betagvae.sif" in output
+    assert "Traceback" not in output

@@ -5,8 +5,21 @@ import sys
 from modulefinder import ModuleFinder
 from pathlib import Path
 
+from snakemake.exceptions import WorkflowError
+from snakemake.settings.types import DeploymentMethod
+
 # Commands are found when Snakemake was started from an environment that is not activated.
-os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+COMMANDS = [str(Path(sys.executable).parent), *os.get_exec_path()]
+os.environ.update(PATH=os.pathsep.join(COMMANDS))
+
+if (
+    DeploymentMethod.APPTAINER in workflow.deployment_settings.deployment_method
+    and not Path(config["container"]).exists()
+):
+    raise WorkflowError(
+        f"there is no image at {config['container']}: name one that has envs/job.txt and this "
+        "library installed as `container` in the configuration, or leave out --use-singularity"
+    )
 
 RESULTS = f"{config['results_dir']}/{config['run']}"
 LOGS = f"{RESULTS}/logs"
@@ -62,21 +75,6 @@ METHOD_RUNS = list(
     )
 )
 ALL_RUNS = list(dict.fromkeys(METHOD_RUNS + sweep_runs()))
-
-
-def flags(settings):
-    """Command-line flags for one section of the configuration; null leaves a flag out."""
-    words = []
-    for key, value in settings.items():
-        values = value if isinstance(value, list) else [value]
-        if value is not None and values:
-            words += ["--" + key.replace("_", "-"), *(f"'{item}'" for item in values)]
-    return " ".join(words)
-
-
-def method_flags():
-    """The methods as NAME=BETA,GAMMA."""
-    return " ".join(f"'{name}={m['beta']:g},{m['gamma']:g}'" for name, m in METHODS.items())
 
 
 def all_files(runs, name):

@@ -1,8 +1,3 @@
-def data_flags(wildcards):
-    entry = DATASETS[wildcards.dataset]
-    return flags({"source": entry["source"], **config["data"], **entry["data"]})
-
-
 rule image_array:
     output:
         array=f"{config['data_dir']}/{{dataset}}.{{source}}.npy",

@@ -85,19 +85,6 @@ rule training_curves:
         "--outputs {output:q} 2> {log:q}"
 
 
-def traversal_runs(figure):
-    """Method to the run with the first seed."""
-    dataset = DATASET_OF_FIGURE[figure]
-    return {method: method_runs(dataset, method)[0] for method in METHODS}
-
-
-def traversal_flags(wildcards):
-    runs = [f"{method}={run}" for method, run in traversal_runs(wildcards.figure).items()]
-    settings = config["figures"]["traversal"]
-    base = settings["base_index"][DATASET_OF_FIGURE[wildcards.figure]]
-    return flags({**settings, "base_index": base, "runs": runs})
-
-
 rule traversals:
     input:
         lambda wildcards: [

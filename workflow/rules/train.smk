@@ -1,7 +1,3 @@
-def training_flags(wildcards):
-    return flags({**config["training"], **DATASETS[wildcards.dataset]["training"]})
-
-
 rule training:
     input:
         array=lambda wildcards: array_path(wildcards.dataset),

@@ -1,0 +1,38 @@
+import shlex
+
+
+def flags(settings):
+    """Command-line flags for one section of the configuration; null leaves a flag out."""
+    words = []
+    for key, value in settings.items():
+        values = value if isinstance(value, list) else [value]
+        if value is not None and values:
+            words += ["--" + key.replace("_", "-"), *map(str, values)]
+    return shlex.join(words)
+
+
+def method_flags():
+    """The methods as NAME=BETA,GAMMA."""
+    return shlex.join(f"{name}={m['beta']:g},{m['gamma']:g}" for name, m in METHODS.items())
+
+
+def data_flags(wildcards):
+    entry = DATASETS[wildcards.dataset]
+    return flags({"source": entry["source"], **config["data"], **entry["data"]})
+
+
+def training_flags(wildcards):
+    return flags({**config["training"], **DATASETS[wildcards.dataset]["training"]})
+
+
+def traversal_runs(figure):
+    """Method to the run with the first seed."""
+    dataset = DATASET_OF_FIGURE[figure]
+    return {method: method_runs(dataset, method)[0] for method in METHODS}
+
+
+def traversal_flags(wildcards):
+    runs = [f"{method}={run}" for method, run in traversal_runs(wildcards.figure).items()]
+    settings = config["figures"]["traversal"]
+    base = settings["base_index"][DATASET_OF_FIGURE[wildcards.figure]]
+    return flags({**settings, "base_index": base, "runs": runs})
