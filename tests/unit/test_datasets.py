@@ -6,15 +6,12 @@ import math
 import subprocess
 import sys
 import zipfile
-from pathlib import Path
 
+import archives
+import loopback
 import numpy as np
 import pytest
 from PIL import Image
-
-sys.path.append(str(Path(__file__).parents[1]))
-import archives
-import loopback
 
 from betagvae.arrays import grid_classes, open_array
 from betagvae.datasets import DATASETS, DataSettings, celeba, chairs3d, make_dataset, originals

@@ -1,12 +1,8 @@
 import json
-import sys
-from pathlib import Path
 
+import archives
 import numpy as np
 import pytest
-
-sys.path.append(str(Path(__file__).parents[1]))
-import archives
 
 from betagvae.arrays import grid_classes, open_array
 from betagvae.datasets import DataSettings, dsprites, make_dataset

@@ -4,13 +4,10 @@ import resource
 import socket
 import subprocess
 import sys
-from pathlib import Path
 
+import loopback
 import numpy as np
 import pytest
-
-sys.path.append(str(Path(__file__).parents[1]))
-import loopback
 from loopback import serving
 
 from betagvae.datasets import fetch
