@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from betagvae.errors import UserError
+from betagvae.files import write_json
 
 SIDE = 64
 """Height and width of every image, pixels."""
@@ -295,21 +296,6 @@ class ArrayWriter:
             self._file,
             {"descr": "|u1", "fortran_order": False, "shape": (self.images, *self._shape)},
         )
-
-
-def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Write JSON under its final name, complete or not at all."""
-    part = path.with_name(f".{path.name}.part")
-    try:
-        with part.open("w", encoding="utf-8") as file:
-            json.dump(content, file, indent=2)
-            file.write("\n")
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
-    _sync_folder(path.parent)
 
 
 @contextmanager
