@@ -14,8 +14,8 @@ demo: setup ## the whole workflow at small scale: no download, no GPU
 	$(SNAKEMAKE) --cores $(CORES) --configfile config/demo.yaml --quiet rules
 	@echo "Tables and figures are in results/demo"
 
-readme: ## put the demo's table and pictures into the README
-	docs/update-readme
+readme: setup ## put the demo's table and pictures into the README
+	.venv/bin/python docs/update-readme
 
 test: setup lint ## all tests
 	.venv/bin/pytest
