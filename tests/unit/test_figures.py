@@ -11,7 +11,7 @@ from matplotlib.container import BarContainer
 from matplotlib.patches import Rectangle
 from safetensors.torch import save_file
 
-from betagvae import figures, runs
+from betagvae import figures, runs, traversals
 from betagvae.arrays import SIDE, ArrayWriter
 from betagvae.device import generator
 from betagvae.errors import UserError
@@ -146,7 +146,7 @@ def make_traversal(folder, dataset, channels, *, stand_in):
 
 
 def traversal(made, base_index=1):
-    return figures.traversals_figure(
+    return traversals.traversals_figure(
         *made, base_index=base_index, values=torch.linspace(-3, 3, 10), device=torch.device("cpu")
     )
 
@@ -160,17 +160,17 @@ def test_traversal_has_rows_by_kl_and_red_and_green_frames(tmp_path):
         labels = [text.get_text() for text in axes.get_yticklabels()]
         assert [label.split()[0] for label in labels] == ["z1", "z2", "z0"]
         frames = [patch for patch in axes.patches if isinstance(patch, Rectangle)]
-        assert [to_hex(frame.get_edgecolor()) for frame in frames] == list(figures.FRAMES)
-        assert frames[0].get_y() < frames[1].get_y() < SIDE + 2 * figures.GAP
-        step = SIDE + figures.GAP
+        assert [to_hex(frame.get_edgecolor()) for frame in frames] == list(traversals.FRAMES)
+        assert frames[0].get_y() < frames[1].get_y() < SIDE + 2 * traversals.GAP
+        step = SIDE + traversals.GAP
         height, width = axes.images[0].get_array().shape[:2]
-        assert (height, width) == (LATENTS * step + figures.GAP, 10 * step + figures.GAP)
+        assert (height, width) == (LATENTS * step + traversals.GAP, 10 * step + traversals.GAP)
 
 
 def test_all_panels_start_from_the_same_real_image(tmp_path):
     made = make_traversal(tmp_path, "celeba", 3, stand_in=True)
     strips = [axes.images[0].get_array() for axes in traversal(made, 2).axes[:3]]
-    gap = figures.GAP
+    gap = traversals.GAP
     left = (strips[0].shape[1] - (2 * (SIDE + gap) + gap)) // 2 + gap
     expected = np.load(made[0])[2].transpose(1, 2, 0)
     for sheet in strips:
@@ -186,13 +186,13 @@ def test_grey_images_stay_grey_and_real_ones_unmarked(tmp_path):
 
 def test_a_row_moves_one_latent_through_every_value():
     base, values = torch.tensor([0.1, 0.2, 0.3]), torch.tensor([-3.0, 3.0])
-    codes = figures.traversal_codes(base, [2, 0], values)
+    codes = traversals.traversal_codes(base, [2, 0], values)
     expected = [[0.1, 0.2, -3], [0.1, 0.2, 3], [-3, 0.2, 0.3], [3, 0.2, 0.3]]
     assert torch.equal(codes, torch.tensor(expected))
 
 
 def test_equal_information_keeps_the_latents_order():
-    assert figures.by_information([1.0, 2.0, 1.0]) == [1, 0, 2]
+    assert traversals.by_information([1.0, 2.0, 1.0]) == [1, 0, 2]
 
 
 def test_a_base_image_outside_the_set_is_an_error(tmp_path):
@@ -219,7 +219,7 @@ def test_figures_have_the_same_bytes_every_time(tmp_path, folders):
         metrics, histories = files(folders, "metrics.json"), files(folders, "history.csv")
         figures.bars(metrics, METHODS, "kl", 0.95, drawn["bars"])
         figures.training_curves(histories, METHODS, drawn["curves"])
-        figures.traversals(*made, drawn["traversals"], base_index=0, columns=2)
+        traversals.traversals(*made, drawn["traversals"], base_index=0, columns=2)
         written.append([path.read_bytes() for paths in drawn.values() for path in paths])
     assert written[0] == written[1]
     assert all(data[:4] in (b"\x89PNG", b"%PDF") for data in written[0])
