@@ -14,19 +14,17 @@ from pathlib import Path, PurePosixPath
 import torch
 from torchvision.io import ImageReadMode, decode_jpeg
 
-from betagvae.arrays import ArrayWriter
 from betagvae.datasets import drawn_faces
 from betagvae.datasets.drawn import StandIn, make_stand_in
 from betagvae.datasets.fetch import Published, obtain
 from betagvae.datasets.originals import (
     Crop,
+    Original,
     SkipError,
     check_crop,
-    preprocessing,
-    read_batches,
     shrink,
     to_tensor,
-    total,
+    write_original,
 )
 from betagvae.datasets.settings import DataSettings
 from betagvae.errors import UserError
@@ -53,6 +51,13 @@ PARTITION = Published(
     urls=(f"{_DRIVE}0B7EVK8r0v71pY0NSMzRuSXJEVkk",),
     md5="d32c9cbf5e040fd4025c592c306e6668",
     bytes=2_836_386,
+)
+ORIGINAL = Original(
+    dataset="celeba",
+    channels=3,
+    colours="RGB",
+    images=IMAGES,
+    item="image of the partition file",
 )
 STAND_IN = StandIn(
     dataset="celeba",
@@ -98,7 +103,16 @@ def _make_original(output: Path, settings: DataSettings) -> None:
         raise UserError(
             f"{archive.path} is not a whole zip archive ({error}): download {ARCHIVE.name} again"
         ) from error
-    _write(output, _Reader(archive.path, settings.crop), entries, [skipped], settings, sources)
+    write_original(
+        output,
+        ORIGINAL,
+        _Reader(archive.path, settings.crop),
+        entries,
+        archive=archive.path,
+        source_files=sources,
+        skipped=skipped,
+        settings=settings,
+    )
 
 
 def read_partition(path: Path) -> dict[str, list[str]]:
@@ -140,36 +154,6 @@ class _Reader:
         if self._opened is None or self._opened[0] != os.getpid():
             self._opened = os.getpid(), zipfile.ZipFile(self.path)
         return read_image(_bytes(self._opened[1], name), self.crop)
-
-
-def _write(
-    output: Path,
-    reader: _Reader,
-    entries: dict[str, list[str]],
-    skipped: list[Counter[str]],
-    settings: DataSettings,
-    sources: dict[str, dict],
-) -> None:
-    splits = {}
-    with ArrayWriter(output, channels=3) as writer:
-        for split, images in entries.items():
-            first = writer.images
-            for batch in read_batches(
-                reader, images, channels=3, threads=settings.threads, name=f"celeba {split}"
-            ):
-                writer.append(batch.images)
-                skipped.append(batch.skipped)
-            splits[split] = (first, writer.images)
-        _check_count(writer.images, total(skipped), reader.path)
-        writer.finish(
-            dataset="celeba",
-            source="original",
-            stand_in=False,
-            splits=splits,
-            preprocessing=preprocessing(settings.crop, "RGB"),
-            source_files=sources,
-            skipped=total(skipped),
-        )
 
 
 def match(
@@ -222,14 +206,3 @@ def read_image(data: bytes, crop: Crop | None) -> torch.Tensor:
     if image.shape[-2:] != (HEIGHT, WIDTH):
         raise SkipError(f"not {WIDTH}×{HEIGHT} pixels")
     return shrink(image, crop)
-
-
-def _check_count(images: int, skipped: dict[str, int], archive: Path) -> None:
-    """Refuse an archive without images; say so when there are not as many as published."""
-    if images == 0:
-        raise UserError(f"{archive} holds no usable image of the partition file: {skipped}")
-    if images != IMAGES or any(skipped.values()):
-        logger.warning(
-            "%s gave %d images, not the published %d; skipped: %s",
-            *(archive, images, IMAGES, skipped or "none"),
-        )

@@ -11,24 +11,22 @@ import tarfile
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torchvision.io import ImageReadMode, decode_png
 
-from betagvae.arrays import ArrayWriter
 from betagvae.datasets import drawn_chairs
 from betagvae.datasets.drawn import StandIn, make_stand_in
 from betagvae.datasets.fetch import Published, obtain
 from betagvae.datasets.originals import (
     Crop,
+    Original,
     SkipError,
     check_crop,
-    preprocessing,
-    read_batches,
     shrink,
     to_tensor,
-    total,
+    write_original,
 )
 from betagvae.datasets.settings import DataSettings
 from betagvae.errors import UserError
@@ -42,6 +40,13 @@ ARCHIVE = Published(
     urls=("https://www.di.ens.fr/willow/research/seeing3Dchairs/data/rendered_chairs.tar",),
     md5="7941bff4d19665ed2dd8c82e88293e1b",
     certain=False,  # one source names it
+)
+ORIGINAL = Original(
+    dataset="chairs3d",
+    channels=1,
+    colours="grey",
+    images=MODELS * VIEWS,
+    item="render (rendered_chairs/<model>/renders/*.png)",
 )
 STAND_IN = StandIn(
     dataset="chairs3d",
@@ -87,27 +92,16 @@ def _make_original(output: Path, settings: DataSettings) -> None:
     )
     renders, strays = list_renders(archive.path)
     training, testing = split_models(renders, settings.test_fraction)
-    skipped, splits = [strays], {}
-    reader = _Reader(archive.path, settings.crop)
-    with ArrayWriter(output, channels=1) as writer:
-        for split, group in (("train", training), ("test", testing)):
-            first = writer.images
-            for batch in read_batches(
-                reader, group, channels=1, threads=settings.threads, name=f"chairs3d {split}"
-            ):
-                writer.append(batch.images)
-                skipped.append(batch.skipped)
-            splits[split] = (first, writer.images)
-        _check_count(writer.images, total(skipped), archive.path)
-        writer.finish(
-            dataset="chairs3d",
-            source="original",
-            stand_in=False,
-            splits=splits,
-            preprocessing=preprocessing(settings.crop, "grey"),
-            source_files={ARCHIVE.name: archive.record},
-            skipped=total(skipped),
-        )
+    write_original(
+        output,
+        ORIGINAL,
+        _Reader(archive.path, settings.crop),
+        {"train": training, "test": testing},
+        archive=archive.path,
+        source_files={ARCHIVE.name: archive.record},
+        skipped=strays,
+        settings=settings,
+    )
 
 
 def list_renders(path: Path) -> tuple[list[Render], Counter[str]]:
@@ -187,16 +181,3 @@ def _on_white(image: torch.Tensor) -> torch.Tensor:
     if (alpha == 255).all():
         return grey
     return (255 - (255 - grey.float()) * alpha / 255).round().to(torch.uint8)
-
-
-def _check_count(images: int, skipped: dict[str, Any], archive: Path) -> None:
-    """Refuse an archive without renders; say so when there are not as many as published."""
-    if images == 0:
-        raise UserError(
-            f"{archive} holds no usable render (rendered_chairs/<model>/renders/*.png): {skipped}"
-        )
-    if images != MODELS * VIEWS or any(skipped.values()):
-        logger.warning(
-            "%s gave %d images, not the published %d; skipped: %s",
-            *(archive, images, MODELS * VIEWS, skipped or "none"),
-        )

@@ -1,8 +1,10 @@
 """What reading the original archives has in common: cropping, resizing, skipping, counting."""
 
+import logging
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
@@ -10,9 +12,12 @@ import torch
 from torchvision.transforms.v2 import functional
 from tqdm import tqdm
 
-from betagvae.arrays import SIDE
+from betagvae.arrays import SIDE, ArrayWriter
 from betagvae.datasets.parallel import in_order
+from betagvae.datasets.settings import DataSettings
 from betagvae.errors import UserError
+
+logger = logging.getLogger(__name__)
 
 Crop = tuple[int, int, int, int]
 T = TypeVar("T")
@@ -111,3 +116,93 @@ def preprocessing(crop: Crop | None, colours: str) -> dict[str, Any]:
 def total(counts: Iterable[Counter[str]]) -> dict[str, int]:
     """Add up the counts of what was skipped; reasons in alphabetical order."""
     return dict(sorted(sum(counts, Counter()).items()))
+
+
+@dataclass(frozen=True)
+class Original:
+    """A published set of images, as its array describes it."""
+
+    dataset: str
+    channels: int
+    """1 or 3."""
+    colours: str
+    images: int
+    """Published number of images."""
+    item: str
+    """What an archive without a usable image lacks, in the words of an error."""
+
+
+def write_original(
+    output: Path,
+    original: Original,
+    read: Callable[[T], torch.Tensor],
+    splits: Mapping[str, Sequence[T]],
+    *,
+    archive: Path,
+    source_files: Mapping[str, Mapping[str, Any]],
+    skipped: Counter[str],
+    settings: DataSettings,
+) -> None:
+    """Read the images of every split and write the array and its JSON.
+
+    Parameters
+    ----------
+    output
+        The array.
+    original
+        What is read.
+    read
+        As `read_batches` takes it.
+    splits
+        Name to what to read, in the order of the array.
+    archive
+        Where it is read from, for messages.
+    source_files
+        As `ArrayWriter.finish` takes it.
+    skipped
+        Number of files left out before reading, by reason.
+    settings
+        The crop that `read` makes, and processor cores to use.
+
+    Raises
+    ------
+    UserError
+        When no image can be used.
+    """
+    name, counts, ranges = original.dataset, [skipped], {}
+    with ArrayWriter(output, channels=original.channels) as writer:
+        for split, items in splits.items():
+            first = writer.images
+            for batch in read_batches(
+                read,
+                items,
+                channels=original.channels,
+                threads=settings.threads,
+                name=f"{name} {split}",
+            ):
+                writer.append(batch.images)
+                counts.append(batch.skipped)
+            ranges[split] = (first, writer.images)
+        _check_count(original, writer.images, total(counts), archive)
+        writer.finish(
+            dataset=name,
+            source="original",
+            stand_in=False,
+            splits=ranges,
+            preprocessing=preprocessing(settings.crop, original.colours),
+            source_files=source_files,
+            skipped=total(counts),
+        )
+
+
+def _check_count(
+    original: Original, images: int, skipped: Mapping[str, int], archive: Path
+) -> None:
+    """Refuse an archive without images; say so when there are not as many as published."""
+    if images == 0:
+        raise UserError(f"{archive} holds no usable {original.item}: {skipped}")
+    if images != original.images or any(skipped.values()):
+        logger.warning(
+            "%s gave %d images, not the published %d; skipped: %s",
+            *(archive, images, original.images, skipped or "none"),
+        )
