@@ -1,7 +1,5 @@
 """The training loop: equation 7 for the autoencoder, equation 6 for the discriminator."""
 
-import csv
-import io
 import logging
 import math
 import sys
@@ -307,7 +305,7 @@ def run(trainer: Trainer, resume: Resume) -> tuple[list[dict[str, float]], int]:
     rows: list[dict[str, float]] = []
     if saved := resume.load(trainer.images.device):
         trainer.restore(saved["trainer"])
-        rows = list(csv.DictReader(io.StringIO(saved["rows"])))
+        rows = saved["rows"]
         log.info("going on from step %d", trainer.step_number)
     first = trainer.step_number
     progress = Progress(first, s.steps)
@@ -324,16 +322,8 @@ def run(trainer: Trainer, resume: Resume) -> tuple[list[dict[str, float]], int]:
                 "lower training.learning_rate"
             )
         progress.show(trainer.step_number, rows[-1])
-        resume.save_if_due({"trainer": trainer.state(), "rows": _as_csv(rows)})
+        resume.save_if_due({"trainer": trainer.state(), "rows": rows})
     return rows, trainer.step_number - first
-
-
-def _as_csv(rows: list[dict[str, float]]) -> str:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, fieldnames=list(rows[0]))
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()
 
 
 class Progress:
