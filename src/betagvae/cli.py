@@ -35,6 +35,11 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _with_tuples(options: dict[str, object]) -> dict[str, object]:
+    """Turn the lists that argparse makes into what frozen settings hold."""
+    return {name: tuple(v) if isinstance(v, list) else v for name, v in options.items()}
+
+
 def _add_data(commands: argparse._SubParsersAction) -> None:
     p = commands.add_parser("data", help="draw or fetch a data set into one array")
     p.add_argument("name")
@@ -56,8 +61,7 @@ def _add_data(commands: argparse._SubParsersAction) -> None:
 def _data(name: str, output: Path, **options: object) -> None:
     from betagvae.datasets import DataSettings, make_dataset
 
-    settings = {k: tuple(v) if isinstance(v, list) else v for k, v in options.items()}
-    make_dataset(name, output, DataSettings(**settings))
+    make_dataset(name, output, DataSettings(**_with_tuples(options)))
 
 
 def _add_train(commands: argparse._SubParsersAction) -> None:
@@ -93,10 +97,9 @@ def _train(
 ) -> None:
     from betagvae.training import TrainingSettings, train
 
-    settings = {k: tuple(v) if isinstance(v, list) else v for k, v in options.items()}
     train(
         data,
-        TrainingSettings(**settings),
+        TrainingSettings(**_with_tuples(options)),
         model=model,
         history=history,
         record=record,
@@ -227,7 +230,7 @@ def _add_traversals(commands: argparse._SubParsersAction) -> None:
 
 def _traversals(runs: list[tuple[str, Path]], **options: object) -> None:
     from betagvae.device import set_up
-    from betagvae.figures import traversals
+    from betagvae.traversals import traversals
 
     set_up(threads=1)
     models = {name: run / "model.safetensors" for name, run in runs}

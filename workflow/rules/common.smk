@@ -1,3 +1,4 @@
+import functools
 import hashlib
 import os
 import subprocess
@@ -27,6 +28,7 @@ BENCHMARKS = f"{RESULTS}/benchmarks"
 DATASETS = {name: entry for name, entry in config["datasets"].items() if entry}
 METHODS = config["methods"]
 SWEEP = config["table1"] if config["table1"] and config["table1"]["dataset"] in DATASETS else None
+PAIRS = SWEEP["pairs"] if SWEEP else []
 RUN_NAME = "{dataset}/beta{beta}_gamma{gamma}/seed{seed}"
 RUN = f"{RESULTS}/{RUN_NAME}"
 PICTURE_EXTENSIONS = (".png", ".pdf")
@@ -61,10 +63,9 @@ def method_runs(dataset, method):
 
 def sweep_runs():
     """The runs of Table 1; a pair that is also a method's is the same run."""
-    pairs = SWEEP["pairs"] if SWEEP else []
     return [
         run_path(SWEEP["dataset"], beta, gamma, seed)
-        for beta, gamma in pairs
+        for beta, gamma in PAIRS
         for seed in config["seeds"]
     ]
 
@@ -81,6 +82,7 @@ def all_files(runs, name):
     return [f"{run}/{name}" for run in runs]
 
 
+@functools.cache
 def source_digest(*modules):
     """Digest of the modules' source and of all they import from this library.
 

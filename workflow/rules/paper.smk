@@ -11,7 +11,7 @@ rule table1:
     resources:
         **config["resources"]["paper"],
     params:
-        pairs=" ".join(f"{beta:g},{gamma:g}" for beta, gamma in (SWEEP or {"pairs": []})["pairs"]),
+        pairs=" ".join(f"{beta:g},{gamma:g}" for beta, gamma in PAIRS),
         settings=flags(config["tables"]),
         code=source_digest("tables"),
     shell:
@@ -106,6 +106,6 @@ rule traversals:
         **config["resources"]["paper"],
     params:
         settings=traversal_flags,
-        code=source_digest("figures"),
+        code=source_digest("traversals"),
     shell:
         "betagvae traversals {input.array:q} {params.settings} --outputs {output:q} 2> {log:q}"
