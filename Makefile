@@ -2,13 +2,16 @@
 SNAKEMAKE := .venv/bin/snakemake
 CORES ?= $(shell nproc)
 
-.PHONY: help setup demo readme test unit lint lock clean
+.PHONY: help setup image demo readme test unit lint lock clean
 
 help: ## list these commands
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*## /\t/' | expand -t 12
 
 setup: ## install the locked environment into .venv
 	@envs/setup
+
+image: ## build envs/betagvae.sif, the image of --use-singularity
+	@envs/build-image
 
 demo: setup ## the whole workflow at small scale: no download, no GPU
 	$(SNAKEMAKE) --cores $(CORES) --configfile config/demo.yaml --quiet rules

@@ -9,10 +9,13 @@ configfile: "config/config.yaml"
 validate(config, "workflow/schemas/config.schema.yaml", set_default=False)
 
 
-container: config["container"]
-
-
 include: "workflow/rules/common.smk"
+include: "workflow/rules/container.smk"
+
+
+container: str(IMAGE)
+
+
 include: "workflow/rules/flags.smk"
 include: "workflow/rules/data.smk"
 include: "workflow/rules/train.smk"

@@ -22,6 +22,7 @@ import numpy.typing as npt
 
 from betagvae.errors import UserError
 from betagvae.files import write_json
+from betagvae.surroundings import surroundings
 
 SIDE = 64
 """Height and width of every image, pixels."""
@@ -265,6 +266,7 @@ class ArrayWriter:
             "skipped": dict(skipped or {}),
             "mean_pixel": self._mean_pixel(),
             "hashes": {"array": {"sha256": ""}, "sources": dict(source_files or {})},
+            "surroundings": surroundings(),
         }
         with no_space_is_a_user_error(self.path):
             metadata["hashes"]["array"]["sha256"] = self._complete()

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from betagvae.errors import UserError
+from betagvae.surroundings import check_container, described
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -18,6 +19,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = vars(_parser().parse_args(arguments))
     command = options.pop("command")
     try:
+        check_container()
+        logging.info(described())
         command(**options)
     except UserError as error:
         print(f"betagvae: {error}", file=sys.stderr)

@@ -15,6 +15,7 @@ from betagvae.device import DeviceImages, generator, set_up
 from betagvae.errors import UserError
 from betagvae.files import read_json, whole_file, write_json
 from betagvae.networks import VariationalAutoencoder
+from betagvae.surroundings import surroundings
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,9 @@ def evaluate(
         names = ("indices", "mean", "log_variance")
         tensors = (torch.cat(parts) for parts in zip(*encoded, strict=True))
         save_file(dict(zip(names, tensors, strict=True)), part)
-    write_json(metrics, {**_identity(array, record), "splits": splits})
+    write_json(
+        metrics, {**_identity(array, record), "splits": splits, "surroundings": surroundings()}
+    )
 
 
 def _identity(array: ImageArray, record: dict[str, Any]) -> dict[str, Any]:

@@ -4,11 +4,12 @@ import importlib.metadata
 import os
 import platform
 import resource
-import subprocess
 from pathlib import Path
 from typing import Any
 
 import torch
+
+from betagvae.surroundings import revision, surroundings
 
 PACKAGES = ("betagvae", "numpy", "torch", "torchvision", "safetensors")
 
@@ -17,7 +18,7 @@ def provenance(device: torch.device) -> dict[str, Any]:
     """Return the commit, software, hardware and peak memory of this process."""
     return {
         "revision": os.environ.get("BETAGVAE_REVISION") or revision(),
-        "container": os.environ.get("APPTAINER_CONTAINER"),
+        **surroundings(),
         "python": platform.python_version(),
         "packages": {name: importlib.metadata.version(name) for name in PACKAGES},
         "device": device_name(device),
@@ -40,17 +41,3 @@ def device_name(device: torch.device) -> str:
     names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
     capability = torch.backends.cpu.get_cpu_capability()
     return f"{names[0] if names else platform.machine()} ({len(names)} cores, {capability})"
-
-
-def revision() -> str:
-    """Return the commit of the source, with `-dirty` when it was changed; `unknown` without git."""
-    try:
-        return subprocess.run(
-            ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
-            cwd=Path(__file__).parent,
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"

@@ -2,56 +2,11 @@
 
 import csv
 import json
-import re
-import shutil
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
-
-ROOT = Path(__file__).parents[2]
-SNAKEMAKE = Path(sys.executable).with_name("snakemake")
-PARTS = ("Snakefile", "config", "profiles", "src", "workflow")
+from trees import planned, snakemake
 
 pytestmark = pytest.mark.slow
-
-
-def snakemake(folder, *arguments, configfiles=(), check=True):
-    words = [SNAKEMAKE, "--cores", "2", *arguments, "--configfile", "config/demo.yaml"]
-    words += [Path(__file__).with_name("tiny.yaml"), *configfiles]
-    done = subprocess.run(
-        [str(word) for word in words],
-        cwd=folder,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=1500,
-    )
-    assert not check or done.returncode == 0, done.stdout[-6000:]
-    return done.stdout
-
-
-def planned(folder, **options):
-    """Return how often each rule would run."""
-    output = snakemake(folder, "--dry-run", **options)
-    if "Nothing to be done" in output:
-        return {}
-    stats = output.partition("Job stats:")[2].partition("total")[0]
-    jobs = {rule: int(count) for rule, count in re.findall(r"^(\w+) +(\d+)$", stats, re.M)}
-    jobs.pop("all", None)
-    return jobs
-
-
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("workflow") / "a folder"
-    folder.mkdir()
-    for part in PARTS:
-        source = ROOT / part
-        (shutil.copytree if source.is_dir() else shutil.copy)(source, folder / part)
-    snakemake(folder)
-    return folder
 
 
 def test_every_output_is_made(finished):
@@ -134,10 +89,4 @@ def test_a_misspelt_key_is_named(finished, tmp_path):
     wrong.write_text("training: {stepz: 4}\n")
     output = snakemake(finished, "--dry-run", configfiles=[wrong], check=False)
     assert "stepz" in output
-    assert "Traceback" not in output
-
-
-def test_a_missing_image_stops_the_workflow_before_any_job(finished):
-    output = snakemake(finished, "--dry-run", "--use-singularity", check=False)
-    assert "there is no image at envs/betagvae.sif" in output
     assert "Traceback" not in output

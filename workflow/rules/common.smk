@@ -6,21 +6,9 @@ import sys
 from modulefinder import ModuleFinder
 from pathlib import Path
 
-from snakemake.exceptions import WorkflowError
-from snakemake.settings.types import DeploymentMethod
-
 # Commands are found when Snakemake was started from an environment that is not activated.
 COMMANDS = [str(Path(sys.executable).parent), *os.get_exec_path()]
 os.environ.update(PATH=os.pathsep.join(COMMANDS))
-
-if (
-    DeploymentMethod.APPTAINER in workflow.deployment_settings.deployment_method
-    and not Path(config["container"]).exists()
-):
-    raise WorkflowError(
-        f"there is no image at {config['container']}: name one that has envs/job.txt and this "
-        "library installed as `container` in the configuration, or leave out --use-singularity"
-    )
 
 RESULTS = f"{config['results_dir']}/{config['run']}"
 LOGS = f"{RESULTS}/logs"
@@ -84,17 +72,17 @@ def all_files(runs, name):
 
 @functools.cache
 def source_digest(*modules):
-    """Digest of the modules' source and of all they import from this library.
+    """Digest of the modules' source, of all they import from this library, and of the image.
 
-    Snakemake sees a command's parameters but not its source: with this as a parameter, an edit
-    reruns the stages that use what was edited, and only those.
+    Snakemake sees a command's parameters but not its software: with this as a parameter, an edit
+    reruns the stages that use what was edited, and only those; another image reruns all.
     """
     source = Path(workflow.basedir) / "src"
     finder = ModuleFinder(path=[str(source)])
     for module in modules:
         finder.import_hook(f"betagvae.{module}")
     files = sorted(Path(found.__file__) for found in finder.modules.values() if found.__file__)
-    content = hashlib.sha256()
+    content = hashlib.sha256(ENVIRONMENT.encode())
     for file in files:
         content.update(file.relative_to(source).as_posix().encode() + file.read_bytes())
     return content.hexdigest()[:16]
@@ -108,6 +96,7 @@ def revision():
 
 
 os.environ.setdefault("BETAGVAE_REVISION", revision())
+os.environ.update(BETAGVAE_LOCK=str(Path(workflow.basedir) / "envs" / "job.txt"))
 TABLES = [
     f"{RESULTS}/{table}{extension}"
     for table in (["table1"] if SWEEP else []) + ["table2"]

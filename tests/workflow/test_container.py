@@ -1,0 +1,177 @@
+"""The tiny workflow inside the jobs' real image, through the real Apptainer."""
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from trees import ROOT, copy_tree, planned, snakemake
+
+pytestmark = pytest.mark.slow
+
+IMAGE = ROOT / "envs" / "betagvae.sif"
+INSIDE = "--use-singularity"
+EVIDENCE = ("*/*/seed0/model.safetensors", "*/*/seed0/history.csv", "*/*/seed0/codes.safetensors")
+ENVIRONMENT_RULE = """
+include: "Snakefile"
+
+rule environment:
+    output:
+        "environment.json"
+    shell:
+        "python -c 'import json, os, torch; "
+        "print(json.dumps(dict(os.environ, gpu=torch.cuda.is_available())))' > {output}"
+"""
+
+
+def have_image():
+    if not shutil.which("singularity"):
+        pytest.skip("Apptainer is not installed")
+    if not IMAGE.exists():
+        pytest.skip(f"there is no {IMAGE.relative_to(ROOT)}: run `make image`")
+
+
+@pytest.fixture(scope="module")
+def contained(tmp_path_factory):
+    """A tree in which the tiny workflow has run in the image, with data and results elsewhere."""
+    have_image()
+    base = tmp_path_factory.mktemp("container")
+    folder = copy_tree(base / "a folder")
+    for name in ("data", "results"):
+        (base / "another disk" / name).mkdir(parents=True)
+        (folder / name).symlink_to(base / "another disk" / name)
+    snakemake(folder, INSIDE)
+    return folder
+
+
+def with_module(folder, name):
+    """The environment of a user whose PYTHONPATH holds a module that cannot be imported."""
+    folder.joinpath(f"{name}.py").write_text("raise SystemExit('the module of the host')\n")
+    return {**os.environ, "PYTHONPATH": str(folder)}
+
+
+def with_command(folder, name, script):
+    """The environment of a user who has another command of this name first on PATH."""
+    folder.mkdir()
+    command = folder / name
+    command.write_text(f"#!/bin/sh\n{script}\n")
+    command.chmod(0o755)
+    return {**os.environ, "PATH": f"{folder}:{os.environ['PATH']}"}
+
+
+def test_a_missing_image_stops_the_workflow_before_any_job(tmp_path):
+    folder = copy_tree(tmp_path / "a folder")
+    for file in (folder / "envs").glob("*.sif*"):
+        file.unlink()
+    output = snakemake(folder, "--dry-run", INSIDE, check=False)
+    assert "there is no image at envs/betagvae.sif: run `make image`" in output
+    assert "Traceback" not in output
+
+
+def test_every_result_is_the_same_bytes_as_outside(contained, finished):
+    inside, outside = contained / "results" / "tiny", finished / "results" / "tiny"
+    names = {path.name for path in outside.iterdir()}
+    assert {path.name for path in inside.iterdir()} == names
+    compared = [path for pattern in EVIDENCE for path in outside.glob(pattern)]
+    compared += [path for path in outside.iterdir() if path.suffix in {".csv", ".md", ".tex"}]
+    compared += (finished / "data").glob("*.npy")
+    assert len(compared) > 30
+    for path in compared:
+        same = contained / path.relative_to(finished)
+        assert same.read_bytes() == path.read_bytes(), path.relative_to(finished)
+
+
+def test_every_job_says_where_it_ran(contained, finished):
+    digest = hashlib.file_digest(IMAGE.open("rb"), "sha256").hexdigest()
+    lock = hashlib.sha256((ROOT / "envs" / "job.txt").read_bytes()).hexdigest()
+    run = "results/tiny/dsprites/beta4_gamma10/seed0"
+    for file in (f"{run}/training.json", f"{run}/metrics.json", "data/celeba.drawn.json"):
+        records = [json.loads((folder / file).read_text()) for folder in (contained, finished)]
+        inside, outside = (record.get("provenance") or record["surroundings"] for record in records)
+        assert inside["container"] == f"sha256:{digest}"
+        assert len(inside["environment"]) == 64
+        assert inside["lock"] == outside["lock"] == lock
+        assert inside["not_as_locked"] == []
+        assert outside["container"] is None
+        assert outside["environment"] is None
+    logs = [path.read_text() for path in (contained / "results/tiny/logs").rglob("*.log")]
+    assert len(logs) > 20
+    assert all(f"running in sha256:{digest}" in log for log in logs)
+
+
+def test_a_second_run_does_nothing(contained):
+    assert planned(contained, INSIDE) == {}
+
+
+def test_another_image_reruns_what_the_first_one_made(contained, tmp_path):
+    sources = subprocess.check_output([contained / "envs/build-image", "--sources"], text=True)
+    env = with_command(tmp_path / "bin", "singularity", f"echo another {sources}")
+    assert {"image_array", "training", "table2", "traversals"} <= set(
+        planned(contained, INSIDE, env=env)
+    )
+
+
+def test_an_image_of_other_sources_is_refused(contained):
+    source = contained / "src" / "betagvae" / "networks.py"
+    original = source.read_text()
+    source.write_text(original + "\n")
+    try:
+        output = snakemake(contained, "--dry-run", INSIDE, check=False)
+    finally:
+        source.write_text(original)
+    assert "is not of these sources: run `make image`" in output
+    assert "Traceback" not in output
+
+
+def test_a_job_sees_the_schedulers_variables_and_no_python_of_the_host(contained, tmp_path):
+    (contained / "environment.smk").write_text(ENVIRONMENT_RULE)
+    env = with_module(tmp_path, "torch")
+    env |= {"CUDA_VISIBLE_DEVICES": "3", "SLURM_JOB_ID": "17", "PYTHONHOME": ""}
+    env["APPTAINER_BIND"] = f"{tmp_path}:/mnt"
+    snakemake(contained, "-s", "environment.smk", "environment.json", INSIDE, env=env)
+    seen = json.loads((contained / "environment.json").read_text())
+    assert seen["CUDA_VISIBLE_DEVICES"] == "3"
+    assert seen["SLURM_JOB_ID"] == "17"
+    assert not seen.get("PYTHONPATH")
+    assert seen["PYTHONNOUSERSITE"] == "1"
+    assert f"{tmp_path}:/mnt" in seen["APPTAINER_BIND"].split(",")
+    assert str((contained / "results").resolve()) in seen["APPTAINER_BIND"]
+
+
+def test_a_gpu_is_passed_exactly_where_there_is_one(contained, tmp_path):
+    (contained / "environment.smk").write_text(ENVIRONMENT_RULE)
+    real, asked = shutil.which("singularity"), tmp_path / "asked"
+    script = f'echo "$APPTAINER_NV $SINGULARITY_NV" >> "{asked}"\nexec {real} "$@"'
+    env = with_command(tmp_path / "bin", "singularity", script)
+    output = snakemake(
+        contained, "-s", "environment.smk", "environment.json", "-F", INSIDE, env=env
+    )
+    gpu = Path("/dev/nvidiactl").exists()
+    assert set(asked.read_text().split()) == {str(int(gpu))}
+    assert json.loads((contained / "environment.json").read_text())["gpu"] == gpu
+    assert gpu or "nv" not in output.lower().replace("environment", "")
+
+
+def test_a_user_without_rights_runs_it_from_a_folder_of_their_own(tmp_path_factory):
+    have_image()
+    user = []
+    if os.getuid() == 0:
+        user = ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups"]
+        if subprocess.run([*user, "python3", "-c", ""]).returncode:
+            pytest.skip("this machine's Python cannot be read by an ordinary user")
+    base = Path(tmp_path_factory.mktemp("user"))
+    for parent in (base, *base.parents[:2]):
+        parent.chmod(0o755)
+    tree, folder = copy_tree(base / "a tree"), base / "my folder"
+    subprocess.run(["chmod", "-R", "a+rX,a-w", str(tree)], check=True)
+    folder.mkdir()
+    shutil.chown(folder, "nobody" if user else None, "nogroup" if user else None)
+    model = "results/tiny/dsprites/beta4_gamma10/seed0/model.safetensors"
+    env = {**os.environ, "HOME": str(folder), "XDG_CACHE_HOME": str(folder / ".cache")}
+    arguments = ["-s", tree / "Snakefile", "-d", folder, model, INSIDE]
+    snakemake(folder, *arguments, env=env, before=user)
+    record = json.loads((folder / model).with_name("training.json").read_text())
+    assert record["provenance"]["container"].startswith("sha256:")
