@@ -17,9 +17,23 @@ def output_words(*command):
     return done.stdout.split()
 
 
+def find_image():
+    """In the working directory, or beside the Snakefile."""
+    path = Path(config["container"])
+    if not path.exists():
+        path = Path(os.path.relpath(Path(workflow.basedir) / path))
+    if CONTAINED and path.exists() and " " in str(path):
+        link = Path(".snakemake", "image.sif")  # Snakemake takes no path with a space
+        link.parent.mkdir(exist_ok=True)
+        link.unlink(missing_ok=True)
+        link.symlink_to(path.resolve())
+        return link
+    return path
+
+
 def file_digest(path):
     """SHA-256, kept beside the file: gigabytes take seconds to read."""
-    kept, state = Path(f"{path}.sha256"), path.stat()
+    kept, state = Path(f"{path.resolve()}.sha256"), path.stat()
     mark = f"{state.st_size} {state.st_mtime_ns}"
     with suppress(OSError, ValueError):
         digest, kept_mark = kept.read_text().strip().split(" ", 1)
@@ -81,9 +95,7 @@ def open_image():
 GPU_DEVICE = Path(os.sep, "dev", "nvidiactl")
 PICTURE_CACHE = Path(os.sep, "tmp", f"matplotlib-{os.getuid()}")
 INSTALLATION = Path(os.sep, "opt", "betagvae")
-IMAGE = Path(config["container"])
-if not IMAGE.exists():
-    IMAGE = Path(os.path.relpath(Path(workflow.basedir) / IMAGE))
 os.environ.pop("BETAGVAE_CONTAINER", None)
 CONTAINED = DeploymentMethod.APPTAINER in workflow.deployment_settings.deployment_method
+IMAGE = find_image()
 ENVIRONMENT = open_image() if CONTAINED else ""
