@@ -1,6 +1,7 @@
 import functools
 import hashlib
 import os
+import shutil
 import subprocess
 import sys
 from modulefinder import ModuleFinder
@@ -91,6 +92,8 @@ def source_digest(*modules):
 def revision():
     """The commit of the workflow, for the records of jobs that have no git."""
     command = ["git", "-C", workflow.basedir, "describe", "--always", "--dirty", "--abbrev=40"]
+    if not shutil.which("git"):
+        return "unknown"
     done = subprocess.run([*command, "--exclude=*"], capture_output=True, text=True)
     return done.stdout.strip() or "unknown"
 
