@@ -23,13 +23,19 @@ def surroundings() -> dict[str, Any]:
     the digest of all that is installed in an image; both are None outside. ``lock`` is the SHA-256
     of the locked requirements, and ``not_as_locked`` names the packages that differ from them.
     """
-    noted, lock = Path(sys.prefix, "environment"), locked_requirements()
+    lock = locked_requirements()
     return {
         "container": os.environ.get("BETAGVAE_CONTAINER"),
-        "environment": noted.read_text().strip() if noted.is_file() else None,
+        "environment": image_environment(),
         "lock": hashlib.sha256(lock.encode()).hexdigest() if lock else None,
         "not_as_locked": differing_packages(lock),
     }
+
+
+def image_environment() -> str | None:
+    """Return the digest that the build of this process's image noted; None outside an image."""
+    noted = Path(sys.prefix, "environment")
+    return noted.read_text().strip() if noted.is_file() else None
 
 
 def locked_requirements() -> str:
@@ -67,8 +73,8 @@ def check_container() -> None:
 
 def described() -> str:
     """Return one line for a log."""
-    image = os.environ.get("BETAGVAE_CONTAINER") or "no container"
-    return f"running in {image}, Python of {sys.prefix}"
+    image = os.environ.get("BETAGVAE_CONTAINER") or image_environment()
+    return f"running in {f'the image {image}' if image else 'no image'}, Python of {sys.prefix}"
 
 
 def revision() -> str:

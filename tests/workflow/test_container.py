@@ -102,7 +102,7 @@ def test_every_job_says_where_it_ran(contained, finished):
         assert outside["environment"] is None
     logs = [path.read_text() for path in (contained / "results/tiny/logs").rglob("*.log")]
     assert len(logs) > 20
-    assert all(f"running in sha256:{digest}" in log for log in logs)
+    assert all(f"running in the image sha256:{digest}" in log for log in logs)
 
 
 def test_a_second_run_does_nothing(contained):
@@ -125,7 +125,7 @@ def test_an_image_of_other_sources_is_refused(contained):
         output = snakemake(contained, "--dry-run", INSIDE, check=False)
     finally:
         source.write_text(original)
-    assert "is not of these sources: run `make image`" in output
+    assert "was not made from these sources: run `make image`" in output
     assert "Traceback" not in output
 
 

@@ -73,8 +73,17 @@ def runtime_settings():
         yield f"{name}ENV_MPLCONFIGDIR", str(PICTURE_CACHE)
 
 
+def checked_environment(remedy, *in_image):
+    """Digest of all that is installed in an image besides the library, which rules digest."""
+    notes = [str(INSTALLATION / name) for name in ("environment", "sources")]
+    environment, sources = output_words(*in_image, "cat", *notes)
+    if [sources] != output_words(f"{workflow.basedir}/envs/build-image", "--sources"):
+        raise WorkflowError(f"the image was not made from these sources: run `{remedy}`")
+    return environment
+
+
 def open_image():
-    """Digest of all that is installed in the image besides the library, which rules digest."""
+    """Prepare the environment of the jobs; returns the image's."""
     if not IMAGE.exists():
         raise WorkflowError(f"there is no image at {config['container']}: run `make image`")
     if not shutil.which("singularity"):
@@ -83,12 +92,9 @@ def open_image():
             "the option out"
         )
     os.environ.update(runtime_settings())
-    files = [str(INSTALLATION / name) for name in ("environment", "sources")]
-    installed, sources = output_words("singularity", "--silent", "exec", str(IMAGE), "cat", *files)
-    if [sources] != output_words(f"{workflow.basedir}/envs/build-image", "--sources"):
-        raise WorkflowError(f"the image {IMAGE} is not of these sources: run `make image`")
+    environment = checked_environment("make image", "singularity", "--silent", "exec", str(IMAGE))
     os.environ.update(BETAGVAE_CONTAINER=f"sha256:{file_digest(IMAGE)}")
-    return installed
+    return environment
 
 
 # In parts, since Snakemake's linter takes a whole path for one of somebody's machine.
@@ -98,4 +104,9 @@ INSTALLATION = Path(os.sep, "opt", "betagvae")
 os.environ.pop("BETAGVAE_CONTAINER", None)
 CONTAINED = DeploymentMethod.APPTAINER in workflow.deployment_settings.deployment_method
 IMAGE = find_image()
-ENVIRONMENT = open_image() if CONTAINED else ""
+if CONTAINED:
+    ENVIRONMENT = open_image()
+elif INSTALLATION.exists():  # Snakemake itself runs in an image
+    ENVIRONMENT = checked_environment("envs/build-image --workflow")
+else:
+    ENVIRONMENT = ""
