@@ -17,6 +17,7 @@ include: "workflow/rules/flags.smk"
 include: "workflow/rules/data.smk"
 include: "workflow/rules/train.smk"
 include: "workflow/rules/evaluate.smk"
+include: "workflow/rules/scores.smk"
 include: "workflow/rules/paper.smk"
 
 

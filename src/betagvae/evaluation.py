@@ -23,8 +23,10 @@ class EvaluationSettings:
 
     batch_size: int
     threads: int
+    encoded_images: int | None = None
+    """Images of each split to encode, drawn at random; None means all."""
     images: int | None = None
-    """Images of each split to look at, drawn at random; None means all."""
+    """How many of these to decode and measure as well; None means all of them."""
     seed: int = 0
 
 
@@ -56,12 +58,19 @@ def evaluate(
     likelihood = record["settings"]["likelihood"]
     splits, encoded = {}, []
     for name, split in array.splits.items():
-        indices = _chosen(split, name, settings)
-        noise = generator(settings.seed, f"posterior {name}", device)
-        splits[name], mean_nl, log_variance_nl = _evaluate_split(
-            model, images, indices, objective.LIKELIHOODS[likelihood], noise, settings.batch_size
+        indices_n, measured_m = _chosen(split, name, settings)
+        posterior = _encode(model, images, indices_n, settings.batch_size)
+        rows = torch.isin(indices_n, measured_m).to(device)
+        splits[name] = _measure(
+            model,
+            images,
+            measured_m,
+            tuple(moment_nl[rows] for moment_nl in posterior),
+            objective.LIKELIHOODS[likelihood],
+            generator(settings.seed, f"posterior {name}", device),
+            settings.batch_size,
         )
-        encoded.append((indices, mean_nl, log_variance_nl))
+        encoded.append((indices_n, *(moment_nl.cpu() for moment_nl in posterior)))
     with whole_file(codes) as part:
         names = ("indices", "mean", "log_variance")
         tensors = (torch.cat(parts) for parts in zip(*encoded, strict=True))
@@ -79,41 +88,53 @@ def _identity(array: ImageArray, record: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _chosen(split: range, name: str, settings: EvaluationSettings) -> Tensor:
-    """Return the indices to look at, N, ascending."""
-    if settings.images is None or settings.images >= len(split):
-        return torch.arange(split.start, split.stop)
-    order = generator(settings.seed, f"images {name}")
-    chosen = torch.randperm(len(split), generator=order)[: settings.images]
-    return chosen.sort().values + split.start
+def _chosen(split: range, name: str, settings: EvaluationSettings) -> tuple[Tensor, Tensor]:
+    """Return the indices to encode, N, and those of them to measure, M, both ascending."""
+    encoded, measured = settings.encoded_images, settings.images
+    if encoded is not None and measured is not None and measured > encoded:
+        raise UserError(
+            f"evaluation.images is {measured:,} and evaluation.encoded_images {encoded:,}: "
+            "only encoded images can be measured, so raise the latter"
+        )
+    order = torch.randperm(len(split), generator=generator(settings.seed, f"images {name}"))
+    order = order[:encoded] + split.start
+    return order.sort().values, order[:measured].sort().values
 
 
-def _evaluate_split(
+def _encode(
+    model: VariationalAutoencoder, images: DeviceImages, indices_n: Tensor, batch_size: int
+) -> tuple[Tensor, Tensor]:
+    """Return the posterior's mean and log variance of every image, each N×L."""
+    batches = indices_n.to(images.device).split(batch_size)
+    moments = [model.encoder(images.batch(batch)) for batch in batches]
+    mean_nl, log_variance_nl = (torch.cat(parts) for parts in zip(*moments, strict=True))
+    return mean_nl, log_variance_nl
+
+
+def _measure(
     model: VariationalAutoencoder,
     images: DeviceImages,
     indices_n: Tensor,
+    posterior: tuple[Tensor, Tensor],
     likelihood: Callable[[Tensor, Tensor], Tensor],
     noise: torch.Generator,
     batch_size: int,
-) -> tuple[dict[str, Any], Tensor, Tensor]:
-    """Return the split's metrics, posterior means and log variances (each N×L)."""
-    sums, means, log_variances = [], [], []
-    for batch in indices_n.to(images.device).split(batch_size):
+) -> dict[str, Any]:
+    """Return the metrics of the images, whose posterior is given, each moment N×L."""
+    sums = []
+    parts = (tensor.split(batch_size) for tensor in (indices_n.to(images.device), *posterior))
+    for batch, mean_bl, log_variance_bl in zip(*parts, strict=True):
         x_bchw = images.batch(batch)
-        mean_bl, log_variance_bl = model.encoder(x_bchw)
         noise_bl = torch.randn(mean_bl.shape, generator=noise, device=images.device)
         z_bl = objective.sample_posterior(mean_bl, log_variance_bl, noise_bl)
         kl_bl = objective.kl_divergence_per_latent(mean_bl, log_variance_bl)
         errors = [likelihood(model.decoder(code), x_bchw).sum(0) for code in (z_bl, mean_bl)]
         sums.append(torch.cat([torch.stack(errors), kl_bl.sum(0)]).double())
-        means.append(mean_bl)
-        log_variances.append(log_variance_bl)
     error, error_of_mean, *kl_l = (torch.stack(sums).sum(0) / len(indices_n)).tolist()
-    result = {
+    return {
         "images": len(indices_n),
         "reconstruction_error": error,
         "kl": sum(kl_l),
         "kl_per_latent": kl_l,
         "reconstruction_error_of_mean_code": error_of_mean,
     }
-    return result, torch.cat(means).cpu(), torch.cat(log_variances).cpu()

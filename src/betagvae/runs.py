@@ -2,11 +2,11 @@
 
 import itertools
 import math
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
 from statistics import fmean, stdev
-from typing import Any
+from typing import Any, TypeVar
 
 from scipy.stats import t as student_t
 
@@ -42,8 +42,8 @@ class SplitMetrics:
 
 
 @dataclass(frozen=True)
-class Run:
-    """One training, as its metrics file describes it."""
+class Identified:
+    """What every result file says of the training that it is about."""
 
     path: Path
     dataset: str
@@ -54,6 +54,18 @@ class Run:
     gamma: float
     seed: int
     steps: int
+
+
+IDENTITY = tuple(field.name for field in fields(Identified) if field.name != "path")
+"""The keys of a result file that tell which training it is about."""
+
+Result = TypeVar("Result", bound=Identified)
+
+
+@dataclass(frozen=True)
+class Run(Identified):
+    """One training, as its metrics file describes it."""
+
     splits: dict[str, SplitMetrics]
 
     @property
@@ -77,11 +89,31 @@ def load_runs(paths: Iterable[Path]) -> list[Run]:
     Raises
     ------
     UserError
+        As `load_results`.
+    """
+    return load_results(paths, _run)
+
+
+def load_results(
+    paths: Iterable[Path], read: Callable[[Path, dict[str, Any]], Result]
+) -> list[Result]:
+    """Read result files, one a training, sorted by data set (the paper's order), β, γ and seed.
+
+    Parameters
+    ----------
+    paths
+        JSON files.
+    read
+        Makes a result of a path and its content; a `KeyError` stands for a damaged file.
+
+    Raises
+    ------
+    UserError
         When a file is damaged, or two files describe one training or mix real images and
         stand-ins, or likelihoods, within a data set.
     """
-    runs = sorted((_run(Path(path), read_json(Path(path))) for path in paths), key=_order)
-    for one, other in itertools.pairwise(runs):
+    results = sorted((_read(Path(path), read) for path in paths), key=_order)
+    for one, other in itertools.pairwise(results):
         if _order(one) == _order(other):
             raise UserError(f"{one.path} and {other.path} are of the same run: give one of them")
         if one.dataset == other.dataset and _kind(one) != _kind(other):
@@ -89,20 +121,28 @@ def load_runs(paths: Iterable[Path]) -> list[Run]:
                 f"{one.path} and {other.path} differ in source or likelihood and cannot be "
                 "compared: make both with one configuration"
             )
-    return runs
+    return results
 
 
-def _kind(run: Run) -> tuple[str, bool, str]:
-    return run.source, run.stand_in, run.likelihood
+def _read(path: Path, read: Callable[[Path, dict[str, Any]], Result]) -> Result:
+    try:
+        return read(path, read_json(path))
+    except KeyError as error:
+        raise UserError(f"{path} lacks {error}: evaluate the model again") from error
+
+
+def _kind(result: Identified) -> tuple[str, bool, str]:
+    return result.source, result.stand_in, result.likelihood
 
 
 def _run(path: Path, content: dict[str, Any]) -> Run:
-    try:
-        splits = {name: _split(content["splits"][name]) for name in _splits(content)}
-        names = ("dataset", "source", "stand_in", "likelihood", "beta", "gamma", "seed", "steps")
-        return Run(path, *(content[name] for name in names), splits=splits)
-    except KeyError as error:
-        raise UserError(f"{path} lacks {error}: evaluate the model again") from error
+    splits = {name: _split(content["splits"][name]) for name in _splits(content)}
+    return Run(path, **identity(content), splits=splits)
+
+
+def identity(content: dict[str, Any]) -> dict[str, Any]:
+    """Return the part of a result file that tells which training it is about."""
+    return {name: content[name] for name in IDENTITY}
 
 
 def _splits(content: dict[str, Any]) -> list[str]:
@@ -125,16 +165,18 @@ def dataset_rank(dataset: str) -> tuple[int, str]:
     return (names.index(dataset) if dataset in names else len(names), dataset)
 
 
-def _order(run: Run) -> tuple[Any, ...]:
+def _order(run: Identified) -> tuple[Any, ...]:
     return (*dataset_rank(run.dataset), run.beta, run.gamma, run.seed)
 
 
-def datasets(runs: Sequence[Run]) -> list[str]:
+def datasets(runs: Sequence[Identified]) -> list[str]:
     """Return the data sets of the runs, in the paper's order."""
     return sorted({run.dataset for run in runs}, key=dataset_rank)
 
 
-def seeds_of(runs: Sequence[Run], dataset: str, beta: float, gamma: float) -> list[Run]:
+def seeds_of(
+    runs: Sequence[Result], dataset: str, beta: float, gamma: float, what: str = "metrics"
+) -> list[Result]:
     """Return one run a seed of a data set and pair of weights.
 
     Raises
@@ -144,7 +186,7 @@ def seeds_of(runs: Sequence[Run], dataset: str, beta: float, gamma: float) -> li
     """
     found = [run for run in runs if (run.dataset, run.beta, run.gamma) == (dataset, beta, gamma)]
     if not found:
-        raise missing("metrics", dataset, beta, gamma)
+        raise missing(what, dataset, beta, gamma)
     return found
 
 
@@ -183,3 +225,20 @@ def data_label(dataset: str, source: str, stand_in: bool) -> str:
 def split_label(split: str, splits: Iterable[str]) -> str:
     """Return the split's name to print; a set of which nothing is held out is `all images`."""
     return "all images" if list(splits) == ["train"] else split
+
+
+def stand_in_warning(results: Iterable[Any]) -> str:
+    """Return the line that must stand above a table with stand-ins; empty without any.
+
+    Parameters
+    ----------
+    results
+        Anything that has a `dataset` and a `stand_in`.
+    """
+    names = dict.fromkeys(DATASET_NAMES.get(r.dataset, r.dataset) for r in results if r.stand_in)
+    if not names:
+        return ""
+    return (
+        f"Warning: the numbers for {' and '.join(names)} are from drawn stand-in images, not from "
+        "the real ones, and cannot be compared with the paper's."
+    )

@@ -1,8 +1,11 @@
 """Configuration, schema and documentation agree."""
 
+from dataclasses import asdict
 from pathlib import Path
 
 import yaml
+
+from betagvae.scores import ScoreSizes
 
 CONFIG = Path(__file__).parents[2] / "config"
 SCHEMA = Path(__file__).parents[2] / "workflow" / "schemas" / "config.schema.yaml"
@@ -42,3 +45,7 @@ def test_every_key_of_the_configuration_is_documented():
         {key for key in keys(config) if key not in free and f"`{key}`" not in documented}
     )
     assert not missing
+
+
+def test_the_sizes_of_the_scores_are_the_library_s_defaults():
+    assert load(CONFIG / "config.yaml")["scores"] == {"seed": 0, **asdict(ScoreSizes())}

@@ -110,7 +110,7 @@ def revision():
 os.environ.setdefault("BETAGVAE_REVISION", revision())
 TABLES = [
     f"{RESULTS}/{table}{extension}"
-    for table in (["table1"] if SWEEP else []) + ["table2"]
+    for table in (["table1"] if SWEEP else []) + ["table2", "scores"]
     for extension in (".csv", ".md", ".tex")
 ]
 FIGURES = [
