@@ -148,9 +148,9 @@ def _summary_row(
 
 
 def best(row: SummaryRow) -> list[bool]:
-    """Return which methods have the best mean; none where neither direction is better."""
+    """Return which methods have the best mean; none where all tie or no direction is better."""
     means = [part.mean for part in row.over_seeds]
-    if not row.quantity.better:
+    if not row.quantity.better or len(set(means)) == 1:
         return [False] * len(means)
     target = max(means) if row.quantity.better == "higher" else min(means)
     return [mean == target for mean in means]
@@ -173,6 +173,9 @@ def write_tables(
         f"Values: {typeset.interval_note(level)} Bold: the best mean. "
         "Images: how many the numbers are from. "
     )
+    tidy = tidy_rows(runs, methods, quantities)
+    if not all(row.method for row in tidy):
+        legend += "The other pairs of Table 1 are in the CSV file. "
     table = typeset.Table(
         caption=caption,
         warning=stand_in_warning(runs),
@@ -180,7 +183,7 @@ def write_tables(
         columns=_columns(methods),
         blocks=[[_cells(row) for row in block] for block in blocks],
     )
-    write_csv(csv, [asdict(row) for row in tidy_rows(runs, methods, quantities)])
+    write_csv(csv, [asdict(row) for row in tidy])
     typeset.write(table, markdown, latex)
 
 
