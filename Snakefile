@@ -18,6 +18,7 @@ include: "workflow/rules/data.smk"
 include: "workflow/rules/train.smk"
 include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/scores.smk"
+include: "workflow/rules/quality.smk"
 include: "workflow/rules/paper.smk"
 
 
@@ -40,6 +41,7 @@ rule all:
 rule data:
     input:
         [array_path(dataset) for dataset in DATASETS],
+        feature_weights(),
 
 
 rule train:

@@ -28,8 +28,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="betagvae", description=__doc__.splitlines()[0])
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    stages = (_add_data, _add_train, _add_evaluate, _add_scores)
-    tables = (_add_table1, _add_table2, _add_score_tables)
+    stages = (_add_data, _add_weights, _add_train, _add_evaluate, _add_scores, _add_quality)
+    tables = (_add_table1, _add_table2, _add_score_tables, _add_quality_tables)
     results = (*tables, _add_bars, _add_curves, _add_traversals)
     for add in stages + results:
         add(commands)
@@ -63,6 +63,24 @@ def _data(name: str, output: Path, **options: object) -> None:
     from betagvae.datasets import DataSettings, make_dataset
 
     make_dataset(name, output, DataSettings(**_with_tuples(options)))
+
+
+def _add_weights(commands: argparse._SubParsersAction) -> None:
+    p = commands.add_parser("weights", help="fetch the weights of a feature network")
+    p.add_argument("name", choices=("inception_v3",))
+    p.add_argument("--output", type=Path, required=True)
+    p.add_argument("--path", type=Path, help="your own copy of the weights")
+    p.add_argument("--urls", nargs="*", default=(), help="sources to try first")
+    p.add_argument("--download-dir", type=Path, default=Path("data/downloads"))
+    p.set_defaults(command=_weights)
+
+
+def _weights(
+    name: str, output: Path, path: Path | None, urls: Sequence[str], download_dir: Path
+) -> None:
+    from betagvae.features import fetch_weights
+
+    fetch_weights(output, own=path, urls=tuple(urls), folder=download_dir)
 
 
 def _add_train(commands: argparse._SubParsersAction) -> None:
@@ -171,6 +189,30 @@ def _scores(
     score(data, codes, metrics, output, seed=seed, sizes=ScoreSizes(**sizes))
 
 
+NETWORKS = ("inception_v3", "efficientnet_lite0")
+"""Names in `betagvae.features.NETWORKS`, whose import is too slow for every command."""
+
+
+def _add_quality(commands: argparse._SubParsersAction) -> None:
+    p = commands.add_parser("quality", help="how good the images of one run look")
+    p.add_argument("data", type=Path)
+    p.add_argument("model", type=Path)
+    p.add_argument("--output", type=Path, required=True)
+    p.add_argument("--features", choices=NETWORKS, required=True, help="feature network")
+    p.add_argument("--weights", type=Path, help="the network's weights, made by `weights`")
+    p.add_argument("--images", type=int, default=10_000)
+    p.add_argument("--batch-size", type=int, default=100)
+    p.add_argument("--seed", type=int, default=0)
+    p.add_argument("--threads", type=int, default=1)
+    p.set_defaults(command=_quality)
+
+
+def _quality(data: Path, model: Path, output: Path, **options: object) -> None:
+    from betagvae.quality import QualitySettings, judge
+
+    judge(data, model, QualitySettings(**options), output=output)
+
+
 def _pair(text: str) -> tuple[float, float]:
     beta, gamma = text.split(",")
     return float(beta), float(gamma)
@@ -245,6 +287,21 @@ def _score_tables(methods: list[tuple[str, tuple[float, float]]], **options: obj
     from betagvae.score_tables import score_tables
 
     score_tables(methods=dict(methods), **options)
+
+
+def _add_quality_tables(commands: argparse._SubParsersAction) -> None:
+    p = commands.add_parser("quality-tables", help="image quality of all runs")
+    _add_methods(p)
+    p.add_argument("--quality", type=Path, nargs="+", required=True, help="quality.json of runs")
+    p.add_argument("--level", type=float, default=0.95, help="confidence level of the intervals")
+    p.add_argument("--outputs", type=Path, nargs=3, required=True, metavar=("CSV", "MD", "TEX"))
+    p.set_defaults(command=_quality_tables)
+
+
+def _quality_tables(methods: list[tuple[str, tuple[float, float]]], **options: object) -> None:
+    from betagvae.quality_tables import quality_tables
+
+    quality_tables(methods=dict(methods), **options)
 
 
 def _add_bars(commands: argparse._SubParsersAction) -> None:

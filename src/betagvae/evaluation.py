@@ -41,6 +41,17 @@ def load_model(path: Path, device: torch.device) -> tuple[VariationalAutoencoder
     return model.to(device, memory_format=torch.channels_last).eval(), record
 
 
+def load_model_of(
+    array: ImageArray, path: Path, device: torch.device
+) -> tuple[VariationalAutoencoder, dict[str, Any]]:
+    """Return model and record as `load_model`; one trained on other images is refused."""
+    model, record = load_model(path, device)
+    if record["data"]["hashes"]["array"] != array.metadata["hashes"]["array"]:
+        name = f"{array.dataset} ({array.source})"
+        raise UserError(f"{path} was not trained on these images of {name}: train it again")
+    return model, record
+
+
 @torch.no_grad()
 def evaluate(
     data: Path, model_path: Path, settings: EvaluationSettings, *, metrics: Path, codes: Path
@@ -51,9 +62,7 @@ def evaluate(
     """
     device = set_up(settings.threads)
     array = open_array(data)
-    model, record = load_model(model_path, device)
-    if record["data"]["hashes"]["array"] != array.metadata["hashes"]["array"]:
-        raise UserError(f"{model_path} was not trained on {data}: train it again")
+    model, record = load_model_of(array, model_path, device)
     images = DeviceImages(array, device)
     likelihood = record["settings"]["likelihood"]
     splits, encoded = {}, []
@@ -75,10 +84,11 @@ def evaluate(
         names = ("indices", "mean", "log_variance")
         tensors = (torch.cat(parts) for parts in zip(*encoded, strict=True))
         save_file(dict(zip(names, tensors, strict=True)), part)
-    write_json(metrics, {**_identity(array, record), "splits": splits})
+    write_json(metrics, {**identity_of(array, record), "splits": splits})
 
 
-def _identity(array: ImageArray, record: dict[str, Any]) -> dict[str, Any]:
+def identity_of(array: ImageArray, record: dict[str, Any]) -> dict[str, Any]:
+    """Return what tells in a result file which training it is about."""
     names = ("likelihood", "beta", "gamma", "seed", "steps")
     return {
         "dataset": array.dataset,
@@ -96,19 +106,31 @@ def _chosen(split: range, name: str, settings: EvaluationSettings) -> tuple[Tens
             f"evaluation.images is {measured:,} and evaluation.encoded_images {encoded:,}: "
             "only encoded images can be measured, so raise the latter"
         )
-    order = torch.randperm(len(split), generator=generator(settings.seed, f"images {name}"))
-    order = order[:encoded] + split.start
+    order = random_order(split, generator(settings.seed, f"images {name}"))[:encoded]
     return order.sort().values, order[:measured].sort().values
+
+
+def random_order(split: range, generator: torch.Generator) -> Tensor:
+    """Return all indices of a split in random order."""
+    return torch.randperm(len(split), generator=generator) + split.start
 
 
 def _encode(
     model: VariationalAutoencoder, images: DeviceImages, indices_n: Tensor, batch_size: int
 ) -> tuple[Tensor, Tensor]:
-    """Return the posterior's mean and log variance of every image, each N×L."""
-    batches = indices_n.to(images.device).split(batch_size)
-    moments = [model.encoder(images.batch(batch)) for batch in batches]
-    mean_nl, log_variance_nl = (torch.cat(parts) for parts in zip(*moments, strict=True))
-    return mean_nl, log_variance_nl
+    """Return the posterior's mean and log variance of every image, each N×L.
+
+    Into memory that is there from the start: results kept batch by batch lie between the batches'
+    images and keep their memory from being used again, 10 GB of it for dSprites.
+    """
+    shape = (len(indices_n), model.encoder.posterior.out_features // 2)
+    posterior = tuple(torch.empty(shape, device=images.device) for _ in range(2))
+    parts = (tensor.split(batch_size) for tensor in (indices_n.to(images.device), *posterior))
+    for batch, mean_bl, log_variance_bl in zip(*parts, strict=True):
+        mean, log_variance = model.encoder(images.batch(batch))
+        mean_bl.copy_(mean)
+        log_variance_bl.copy_(log_variance)
+    return posterior
 
 
 def _measure(
@@ -121,7 +143,7 @@ def _measure(
     batch_size: int,
 ) -> dict[str, Any]:
     """Return the metrics of the images, whose posterior is given, each moment N×L."""
-    sums = []
+    total = torch.zeros(2 + posterior[0].shape[1], dtype=torch.float64, device=images.device)
     parts = (tensor.split(batch_size) for tensor in (indices_n.to(images.device), *posterior))
     for batch, mean_bl, log_variance_bl in zip(*parts, strict=True):
         x_bchw = images.batch(batch)
@@ -129,8 +151,8 @@ def _measure(
         z_bl = objective.sample_posterior(mean_bl, log_variance_bl, noise_bl)
         kl_bl = objective.kl_divergence_per_latent(mean_bl, log_variance_bl)
         errors = [likelihood(model.decoder(code), x_bchw).sum(0) for code in (z_bl, mean_bl)]
-        sums.append(torch.cat([torch.stack(errors), kl_bl.sum(0)]).double())
-    error, error_of_mean, *kl_l = (torch.stack(sums).sum(0) / len(indices_n)).tolist()
+        total += torch.cat([torch.stack(errors), kl_bl.sum(0)])
+    error, error_of_mean, *kl_l = (total / len(indices_n)).tolist()
     return {
         "images": len(indices_n),
         "reconstruction_error": error,

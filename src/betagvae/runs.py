@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from statistics import fmean, stdev
@@ -136,7 +136,7 @@ def _kind(result: Identified) -> tuple[str, bool, str]:
 
 
 def _run(path: Path, content: dict[str, Any]) -> Run:
-    splits = {name: _split(content["splits"][name]) for name in _splits(content)}
+    splits = {name: _split(content["splits"][name]) for name in in_order(content["splits"])}
     return Run(path, **identity(content), splits=splits)
 
 
@@ -145,9 +145,9 @@ def identity(content: dict[str, Any]) -> dict[str, Any]:
     return {name: content[name] for name in IDENTITY}
 
 
-def _splits(content: dict[str, Any]) -> list[str]:
-    """Return the names of the splits of a metrics file, test first."""
-    return [name for name in _SPLIT_ORDER if name in content["splits"]]
+def in_order(splits: Collection[str]) -> list[str]:
+    """Return the names of splits, the held-out one first."""
+    return [name for name in _SPLIT_ORDER if name in splits]
 
 
 def _split(content: dict[str, Any]) -> SplitMetrics:

@@ -95,6 +95,7 @@ _LATEX = {
     "β": r"$\beta$",
     "γ": r"$\gamma$",
     "±": r"$\pm$",
+    "×": r"$\times$",
     "–": "--",
     "é": r"\'e",
     **{sign: f"\\{sign}" for sign in "&%$#_{}"},

@@ -5,6 +5,9 @@ from pathlib import Path
 
 import yaml
 
+from betagvae import cli
+from betagvae.features import NETWORKS
+from betagvae.quality_tables import NETWORKS as DESCRIBED
 from betagvae.scores import ScoreSizes
 
 CONFIG = Path(__file__).parents[2] / "config"
@@ -49,3 +52,8 @@ def test_every_key_of_the_configuration_is_documented():
 
 def test_the_sizes_of_the_scores_are_the_library_s_defaults():
     assert load(CONFIG / "config.yaml")["scores"] == {"seed": 0, **asdict(ScoreSizes())}
+
+
+def test_feature_networks_are_the_same_everywhere():
+    schema = load(SCHEMA)["properties"]["quality"]["properties"]["features"]["enum"]
+    assert set(schema) == set(cli.NETWORKS) == set(DESCRIBED) == set(NETWORKS)

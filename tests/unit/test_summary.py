@@ -1,4 +1,4 @@
-"""The tables of numbers by which runs are judged: tidy, and over seeds."""
+"""The tables of scores and of image quality: tidy, and over seeds."""
 
 import csv
 import json
@@ -6,13 +6,14 @@ import json
 import pytest
 
 from betagvae.errors import UserError
+from betagvae.quality_tables import FRECHET, NUMBERS, quality_tables
 from betagvae.score_tables import score_tables
 
 METHODS = {"VAE": (1, 0), "β-VAE": (4, 0)}
 SCORES = {"mig": 0.1, "explicitness": 0.7, "active_units": 4.0, "total_correlation": 1.5}
 
 
-def write_scores(folder, beta, gamma, seed, shift=0.0, dataset="dsprites", **changes):
+def write_result(folder, beta, gamma, seed, dataset, **content):
     content = {
         "dataset": dataset,
         "source": "drawn",
@@ -22,13 +23,23 @@ def write_scores(folder, beta, gamma, seed, shift=0.0, dataset="dsprites", **cha
         "gamma": float(gamma),
         "seed": seed,
         "steps": 1000,
-        "images": 737280,
-        "scores": {name: value + shift for name, value in SCORES.items()},
-        **changes,
+        **content,
     }
     path = folder / f"{dataset}-{beta:g}-{gamma:g}-{seed}.json"
     path.write_text(json.dumps(content))
     return path
+
+
+def write_scores(folder, beta, gamma, seed, shift=0.0, dataset="dsprites", images=737280):
+    scores = {name: value + shift for name, value in SCORES.items()}
+    return write_result(folder, beta, gamma, seed, dataset, images=images, scores=scores)
+
+
+def write_quality(folder, beta, gamma, seed, features, value):
+    numbers = dict.fromkeys((*FRECHET, *NUMBERS), value)
+    return write_result(
+        folder, beta, gamma, seed, "celeba", images=500, features=features, split="test", **numbers
+    )
 
 
 @pytest.fixture
@@ -128,3 +139,37 @@ def test_latex_has_as_many_cells_in_every_line(sprites, tmp_path):
 
 def test_same_bytes_whatever_the_order_of_files(sprites, tmp_path):
     assert written(sprites[::-1], tmp_path) == written(sprites, tmp_path)
+
+
+def written_quality(paths, folder):
+    outputs = [folder / f"quality.{ending}" for ending in ("csv", "md", "tex")]
+    quality_tables(paths, METHODS, 0.5, outputs)
+    return [path.read_text(encoding="utf-8") for path in outputs]
+
+
+@pytest.mark.parametrize("features", ["inception_v3", "efficientnet_lite0"])
+def test_a_distance_carries_the_name_of_its_network(tmp_path, features):
+    paths = [write_quality(tmp_path, 1, 0, 0, features, 0.25)]
+    paths.append(write_quality(tmp_path, 4, 0, 0, features, 0.5))
+    tidy, markdown, latex = written_quality(paths, tmp_path)
+    assert [row["score"] for row in rows(tidy)[:3]] == [
+        f"frechet_reconstruction_{features}",
+        f"frechet_sample_{features}",
+        "ssim_reconstruction",
+    ]
+    line = f"| Fréchet distance of samples ({features}) | 0 or more | lower | 500 | 1 |"
+    assert f"{line} **0.250 ± –** | 0.500 ± – |" in markdown
+    assert "| -1 to 1 | higher | 500 | 1 | 0.250 ± – | **0.500 ± –** |" in markdown
+    assert ("is not FID" in markdown) == (features == "efficientnet_lite0")
+    assert markdown.startswith("**Warning: the numbers for CelebA are from drawn stand-in images")
+    assert r"Fr\'echet" in latex
+    assert latex.isascii()
+
+
+def test_distances_by_two_networks_do_not_mix(tmp_path):
+    paths = [
+        write_quality(tmp_path, 1, 0, 0, "inception_v3", 0.25),
+        write_quality(tmp_path, 4, 0, 0, "efficientnet_lite0", 0.25),
+    ]
+    with pytest.raises(UserError, match="efficientnet_lite0 and inception_v3, which cannot"):
+        written_quality(paths, tmp_path)

@@ -110,7 +110,7 @@ def revision():
 os.environ.setdefault("BETAGVAE_REVISION", revision())
 TABLES = [
     f"{RESULTS}/{table}{extension}"
-    for table in (["table1"] if SWEEP else []) + ["table2", "scores"]
+    for table in (["table1"] if SWEEP else []) + ["table2", "scores", "quality"]
     for extension in (".csv", ".md", ".tex")
 ]
 FIGURES = [
