@@ -78,7 +78,7 @@ def _add_weights(commands: argparse._SubParsersAction) -> None:
 def _weights(
     name: str, output: Path, path: Path | None, urls: Sequence[str], download_dir: Path
 ) -> None:
-    from betagvae.features import fetch_weights
+    from betagvae.weights import fetch_weights
 
     fetch_weights(output, own=path, urls=tuple(urls), folder=download_dir)
 

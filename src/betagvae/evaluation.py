@@ -14,6 +14,7 @@ from betagvae.arrays import ImageArray, open_array
 from betagvae.device import DeviceImages, generator, set_up
 from betagvae.errors import UserError
 from betagvae.files import read_json, whole_file, write_json
+from betagvae.identity import identity
 from betagvae.networks import VariationalAutoencoder
 
 
@@ -89,13 +90,8 @@ def evaluate(
 
 def identity_of(array: ImageArray, record: dict[str, Any]) -> dict[str, Any]:
     """Return what tells in a result file which training it is about."""
-    names = ("likelihood", "beta", "gamma", "seed", "steps")
-    return {
-        "dataset": array.dataset,
-        "source": array.source,
-        "stand_in": array.stand_in,
-        **{name: record["settings"][name] for name in names},
-    }
+    data = {"dataset": array.dataset, "source": array.source, "stand_in": array.stand_in}
+    return identity({**record["settings"], **data})
 
 
 def _chosen(split: range, name: str, settings: EvaluationSettings) -> tuple[Tensor, Tensor]:

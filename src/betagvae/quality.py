@@ -22,7 +22,6 @@ from betagvae.evaluation import identity_of, load_model_of, random_order
 from betagvae.features import NETWORKS
 from betagvae.files import write_json
 from betagvae.networks import VariationalAutoencoder
-from betagvae.runs import in_order
 
 
 @dataclass(frozen=True)
@@ -120,7 +119,7 @@ def _of_samples(
 
 def _held_out(array: ImageArray, settings: QualitySettings) -> tuple[str, Tensor]:
     """Return the name of the held-out split and the indices to look at, N, ascending."""
-    name = in_order(array.splits)[0]
+    name = array.held_out
     order = random_order(array.splits[name], generator(settings.seed, f"quality {name}"))
     if min(len(order), settings.images) < 2:
         raise UserError(

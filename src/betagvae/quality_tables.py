@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from betagvae.errors import UserError
+from betagvae.identity import identity
 from betagvae.quantities import Quantity
-from betagvae.runs import identity, load_results
+from betagvae.runs import load_results
 from betagvae.summary import Judged, Methods, write_tables
 
 CAPTION = "Image quality of the methods: reconstructions, and samples from the prior"

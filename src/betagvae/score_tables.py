@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from betagvae.runs import identity, load_results
+from betagvae.identity import identity
+from betagvae.runs import load_results
 from betagvae.scores import NUMBERS
 from betagvae.summary import Judged, Methods, write_tables
 

@@ -2,6 +2,7 @@
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from safetensors import SafetensorError
@@ -10,7 +11,7 @@ from safetensors.numpy import load_file
 from betagvae.arrays import ImageArray, open_array
 from betagvae.errors import UserError
 from betagvae.files import read_json, write_json
-from betagvae.runs import identity
+from betagvae.identity import identity
 from betagvae.scores import ScoreSizes, compute_scores
 
 
@@ -44,7 +45,7 @@ def score(
     UserError
         When the files do not belong together, or too few images were encoded for the sizes.
     """
-    array, run = open_array(data), identity(read_json(metrics))
+    array, run = open_array(data), _identity(metrics)
     if (run["dataset"], run["source"]) != (array.dataset, array.source):
         raise UserError(f"{metrics} is not about the images of {data}: evaluate the model again")
     encoded = read_codes(codes, array)
@@ -59,6 +60,13 @@ def score(
     )
     content = {"images": len(encoded.indices_n), "settings": {"seed": seed, **asdict(sizes)}}
     write_json(output, {**run, **content, "scores": scores})
+
+
+def _identity(metrics: Path) -> dict[str, Any]:
+    try:
+        return identity(read_json(metrics))
+    except KeyError as error:
+        raise UserError(f"{metrics} lacks {error}: evaluate the model again") from error
 
 
 def read_codes(path: Path, array: ImageArray) -> Codes:

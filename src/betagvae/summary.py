@@ -8,9 +8,9 @@ from typing import Any
 from betagvae import typeset
 from betagvae.errors import UserError
 from betagvae.files import write_csv
+from betagvae.identity import Identified
 from betagvae.quantities import Quantity
 from betagvae.runs import (
-    Identified,
     Interval,
     data_label,
     datasets,

@@ -14,13 +14,15 @@ from sklearn.datasets import load_sample_images
 from torch import nn
 from torchmetrics.image import FrechetInceptionDistance
 
-from betagvae import features
+from betagvae import weights
 from betagvae.arrays import ArrayWriter, open_array
+from betagvae.datasets.fetch import Published
 from betagvae.errors import UserError
-from betagvae.features import NETWORKS, EfficientNetLite0, fetch_weights
+from betagvae.features import NETWORKS, EfficientNetLite0
 from betagvae.networks import VariationalAutoencoder, initialise
 from betagvae.quality import QualitySettings, judge, sharpness
 from betagvae.quality_tables import FRECHET, NUMBERS
+from betagvae.weights import fetch_weights
 
 SETTINGS = QualitySettings("efficientnet_lite0", images=12, batch_size=5, threads=1)
 
@@ -209,8 +211,8 @@ def test_same_seed_same_bytes_and_all_numbers(tmp_path, pictures, channels):
 
 def test_a_diverged_model_is_refused(tmp_path, pictures):
     array, model = write_run(tmp_path, pictures, channels=3)
-    weights = {name: torch.full_like(w, torch.nan) for name, w in model.state_dict().items()}
-    save_file(weights, tmp_path / "model.safetensors")
+    nans = {name: torch.full_like(w, torch.nan) for name, w in model.state_dict().items()}
+    save_file(nans, tmp_path / "model.safetensors")
     with pytest.raises(UserError, match="diverged"):
         judged(tmp_path, array)
     assert not (tmp_path / "quality.json").exists()
@@ -266,7 +268,7 @@ def test_a_file_without_weights_is_refused(tmp_path):
 
 
 def test_weights_that_cannot_be_had_name_the_other_network(tmp_path, monkeypatch):
-    nowhere = features.INCEPTION_WEIGHTS.__class__("w.pth", ("http://127.0.0.1:9/w",), "0" * 64)
-    monkeypatch.setattr(features, "INCEPTION_WEIGHTS", nowhere)
+    nowhere = Published("w.pth", ("http://127.0.0.1:9/w",), "0" * 64)
+    monkeypatch.setattr(weights, "INCEPTION_WEIGHTS", nowhere)
     with pytest.raises(UserError, match=r"choose another network as quality\.features"):
         fetch_weights(tmp_path / "out.pth", own=None, urls=(), folder=tmp_path)

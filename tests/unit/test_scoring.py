@@ -106,6 +106,9 @@ def test_files_that_do_not_belong_together_are_refused(files):
     files["metrics"].write_text(json.dumps({**content, "dataset": "other"}))
     with pytest.raises(UserError, match="is not about the images of"):
         scored(files)
+    files["metrics"].write_text("{}")
+    with pytest.raises(UserError, match=r"metrics\.json lacks 'dataset'"):
+        scored(files)
 
 
 @pytest.mark.parametrize("indices", [np.arange(61, 201), np.full(140, 5), np.arange(100)])

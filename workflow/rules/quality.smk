@@ -10,7 +10,7 @@ rule feature_weights:
         **config["resources"]["data"],
     params:
         settings=weights_flags(),
-        code=source_digest("features"),
+        code=source_digest("weights"),
     shell:
         "betagvae weights inception_v3 --output {output:q} {params.settings} 2> {log:q}"
 
