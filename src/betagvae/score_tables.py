@@ -12,13 +12,13 @@ from betagvae.summary import Judged, Methods, write_tables
 CAPTION = "Disentanglement scores of the methods"
 NOTES = (
     "Not every score is 0 for a code that says nothing: pure noise in ten latents has modularity "
-    "about 0.67, InfoM 0.63 and InfoC 0.36 on dSprites, so read them beside explicitness and "
-    "InfoE; explicitness starts at 0.5, and FactorVAE score, β-VAE score and DCI informativeness "
-    "at what guessing gives. Total correlation is an estimate, which can fall a little below 0, "
-    "and depends on how many images were encoded: compare it only where that number and the data "
-    "are equal. Data whose factors are unknown have only the scores that need none. On dSprites "
-    "the orientations of square and ellipse are ambiguous, so scores that read the orientation "
-    "cannot reach 1."
+    "about 0.67, InfoM about 0.6 and InfoC 0.3 to 0.4 on dSprites, so read them beside "
+    "explicitness and InfoE; explicitness starts at 0.5, and FactorVAE score, β-VAE score and DCI "
+    "informativeness at what guessing gives. Total correlation is an estimate, which can fall a "
+    "little below 0, and depends on how many images were encoded: compare it only where that "
+    "number and the data are equal. Data whose factors are unknown have only the scores that need "
+    "none. On dSprites the orientations of square and ellipse are ambiguous, so scores that read "
+    "the orientation cannot reach 1."
 )
 
 
