@@ -18,7 +18,6 @@ include: "workflow/rules/data.smk"
 include: "workflow/rules/train.smk"
 include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/scores.smk"
-include: "workflow/rules/quality.smk"
 include: "workflow/rules/paper.smk"
 
 
@@ -40,8 +39,7 @@ rule all:
 
 rule data:
     input:
-        [array_path(dataset) for dataset in DATASETS],
-        feature_weights(),
+        [array_path(dataset) for dataset in DATASETS] + feature_weights(),
 
 
 rule train:
