@@ -20,6 +20,7 @@ include: "workflow/rules/flags.smk"
 include: "workflow/rules/data.smk"
 include: "workflow/rules/train.smk"
 include: "workflow/rules/evaluate.smk"
+include: "workflow/rules/scores.smk"
 include: "workflow/rules/paper.smk"
 
 
@@ -41,7 +42,7 @@ rule all:
 
 rule data:
     input:
-        [array_path(dataset) for dataset in DATASETS],
+        [array_path(dataset) for dataset in DATASETS] + feature_weights(),
 
 
 rule train:

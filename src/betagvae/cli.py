@@ -31,8 +31,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="betagvae", description=__doc__.splitlines()[0])
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    stages = (_add_data, _add_train, _add_evaluate)
-    results = (_add_table1, _add_table2, _add_bars, _add_curves, _add_traversals)
+    stages = (_add_data, _add_weights, _add_train, _add_evaluate, _add_scores, _add_quality)
+    tables = (_add_table1, _add_table2, _add_score_tables, _add_quality_tables)
+    results = (*tables, _add_bars, _add_curves, _add_traversals)
     for add in stages + results:
         add(commands)
     return parser
@@ -65,6 +66,24 @@ def _data(name: str, output: Path, **options: object) -> None:
     from betagvae.datasets import DataSettings, make_dataset
 
     make_dataset(name, output, DataSettings(**_with_tuples(options)))
+
+
+def _add_weights(commands: argparse._SubParsersAction) -> None:
+    p = commands.add_parser("weights", help="fetch the weights of a feature network")
+    p.add_argument("name", choices=("inception_v3",))
+    p.add_argument("--output", type=Path, required=True)
+    p.add_argument("--path", type=Path, help="your own copy of the weights")
+    p.add_argument("--urls", nargs="*", default=(), help="sources to try first")
+    p.add_argument("--download-dir", type=Path, default=Path("data/downloads"))
+    p.set_defaults(command=_weights)
+
+
+def _weights(
+    name: str, output: Path, path: Path | None, urls: Sequence[str], download_dir: Path
+) -> None:
+    from betagvae.weights import fetch_weights
+
+    fetch_weights(output, own=path, urls=tuple(urls), folder=download_dir)
 
 
 def _add_train(commands: argparse._SubParsersAction) -> None:
@@ -116,7 +135,8 @@ def _add_evaluate(commands: argparse._SubParsersAction) -> None:
     p.add_argument("model", type=Path)
     p.add_argument("--metrics", type=Path, required=True)
     p.add_argument("--codes", type=Path, required=True)
-    p.add_argument("--images", type=int, help="images of each split; all by default")
+    p.add_argument("--encoded-images", type=int, help="images of each split; all by default")
+    p.add_argument("--images", type=int, help="how many of these to decode; all by default")
     p.add_argument("--batch-size", type=int, default=256)
     p.add_argument("--seed", type=int, default=0)
     p.add_argument("--threads", type=int, default=1)
@@ -127,6 +147,73 @@ def _evaluate(data: Path, model: Path, metrics: Path, codes: Path, **options: ob
     from betagvae.evaluation import EvaluationSettings, evaluate
 
     evaluate(data, model, EvaluationSettings(**options), metrics=metrics, codes=codes)
+
+
+SIZES = {
+    "mig_points": int,
+    "bins": int,
+    "train_points": int,
+    "test_points": int,
+    "dci_trees": int,
+    "dci_depth": int,
+    "train_votes": int,
+    "evaluation_votes": int,
+    "batch": int,
+    "least_variance": float,
+    "infomec_points": int,
+    "infomec_neighbours": int,
+    "infomec_least_range": float,
+    "infomec_iterations": int,
+    "active_variance": float,
+    "correlation_samples": int,
+    "correlation_subset": int,
+}
+"""Fields of `betagvae.scores.ScoreSizes`, whose import is too slow for every command."""
+
+
+def _add_scores(commands: argparse._SubParsersAction) -> None:
+    p = commands.add_parser("scores", help="disentanglement scores of one run")
+    p.add_argument("data", type=Path)
+    p.add_argument("codes", type=Path, help="codes.safetensors of the run")
+    p.add_argument("--metrics", type=Path, required=True, help="metrics.json of the run")
+    p.add_argument("--output", type=Path, required=True)
+    p.add_argument("--seed", type=int, default=0)
+    for name, kind in SIZES.items():
+        p.add_argument(f"--{name.replace('_', '-')}", type=kind, default=argparse.SUPPRESS)
+    p.set_defaults(command=_scores)
+
+
+def _scores(
+    data: Path, codes: Path, metrics: Path, output: Path, seed: int, **sizes: float
+) -> None:
+    from betagvae.scores import ScoreSizes
+    from betagvae.scoring import score
+
+    score(data, codes, metrics, output, seed=seed, sizes=ScoreSizes(**sizes))
+
+
+NETWORKS = ("inception_v3", "efficientnet_lite0")
+"""Names in `betagvae.features.NETWORKS`, whose import is too slow for every command."""
+
+
+def _add_quality(commands: argparse._SubParsersAction) -> None:
+    p = commands.add_parser("quality", help="how good the images of one run look")
+    p.add_argument("data", type=Path)
+    p.add_argument("model", type=Path)
+    p.add_argument("--output", type=Path, required=True)
+    p.add_argument("--features", choices=NETWORKS, required=True, help="feature network")
+    p.add_argument("--weights", type=Path, help="the network's weights, made by `weights`")
+    p.add_argument("--images", type=int, default=10_000)
+    p.add_argument("--batch-size", type=int, default=100)
+    p.add_argument("--seed", type=int, default=0)
+    p.add_argument("--threads", type=int, default=1)
+    p.set_defaults(command=_quality)
+
+
+def _quality(data: Path, model: Path, output: Path, **options: object) -> None:
+    from betagvae.quality import QualitySettings, judge
+
+    judge(data, model, QualitySettings(**options), output=output)
 
 
 def _pair(text: str) -> tuple[float, float]:
@@ -188,6 +275,36 @@ def _table2(
 
     caption = "Methods compared: reconstruction error and KL divergence (Table 2 of the paper)"
     write_table(table2(metrics, dict(methods), level), *outputs, caption=caption)
+
+
+def _add_score_tables(commands: argparse._SubParsersAction) -> None:
+    p = commands.add_parser("score-tables", help="disentanglement scores of all runs")
+    _add_methods(p)
+    p.add_argument("--scores", type=Path, nargs="+", required=True, help="scores.json of runs")
+    p.add_argument("--level", type=float, default=0.95, help="confidence level of the intervals")
+    p.add_argument("--outputs", type=Path, nargs=3, required=True, metavar=("CSV", "MD", "TEX"))
+    p.set_defaults(command=_score_tables)
+
+
+def _score_tables(methods: list[tuple[str, tuple[float, float]]], **options: object) -> None:
+    from betagvae.score_tables import score_tables
+
+    score_tables(methods=dict(methods), **options)
+
+
+def _add_quality_tables(commands: argparse._SubParsersAction) -> None:
+    p = commands.add_parser("quality-tables", help="image quality of all runs")
+    _add_methods(p)
+    p.add_argument("--quality", type=Path, nargs="+", required=True, help="quality.json of runs")
+    p.add_argument("--level", type=float, default=0.95, help="confidence level of the intervals")
+    p.add_argument("--outputs", type=Path, nargs=3, required=True, metavar=("CSV", "MD", "TEX"))
+    p.set_defaults(command=_quality_tables)
+
+
+def _quality_tables(methods: list[tuple[str, tuple[float, float]]], **options: object) -> None:
+    from betagvae.quality_tables import quality_tables
+
+    quality_tables(methods=dict(methods), **options)
 
 
 def _add_bars(commands: argparse._SubParsersAction) -> None:

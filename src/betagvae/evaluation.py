@@ -14,6 +14,7 @@ from betagvae.arrays import ImageArray, open_array
 from betagvae.device import DeviceImages, generator, set_up
 from betagvae.errors import UserError
 from betagvae.files import read_json, whole_file, write_json
+from betagvae.identity import identity
 from betagvae.networks import VariationalAutoencoder
 from betagvae.surroundings import surroundings
 
@@ -24,8 +25,10 @@ class EvaluationSettings:
 
     batch_size: int
     threads: int
+    encoded_images: int | None = None
+    """Images of each split to encode, drawn at random; None means all."""
     images: int | None = None
-    """Images of each split to look at, drawn at random; None means all."""
+    """How many of these to decode and measure as well; None means all of them."""
     seed: int = 0
 
 
@@ -40,6 +43,17 @@ def load_model(path: Path, device: torch.device) -> tuple[VariationalAutoencoder
     return model.to(device, memory_format=torch.channels_last).eval(), record
 
 
+def load_model_of(
+    array: ImageArray, path: Path, device: torch.device
+) -> tuple[VariationalAutoencoder, dict[str, Any]]:
+    """Return model and record as `load_model`; one trained on other images is refused."""
+    model, record = load_model(path, device)
+    if record["data"]["hashes"]["array"] != array.metadata["hashes"]["array"]:
+        name = f"{array.dataset} ({array.source})"
+        raise UserError(f"{path} was not trained on these images of {name}: train it again")
+    return model, record
+
+
 @torch.no_grad()
 def evaluate(
     data: Path, model_path: Path, settings: EvaluationSettings, *, metrics: Path, codes: Path
@@ -50,73 +64,97 @@ def evaluate(
     """
     device = set_up(settings.threads)
     array = open_array(data)
-    model, record = load_model(model_path, device)
-    if record["data"]["hashes"]["array"] != array.metadata["hashes"]["array"]:
-        raise UserError(f"{model_path} was not trained on {data}: train it again")
+    model, record = load_model_of(array, model_path, device)
     images = DeviceImages(array, device)
     likelihood = record["settings"]["likelihood"]
     splits, encoded = {}, []
     for name, split in array.splits.items():
-        indices = _chosen(split, name, settings)
-        noise = generator(settings.seed, f"posterior {name}", device)
-        splits[name], mean_nl, log_variance_nl = _evaluate_split(
-            model, images, indices, objective.LIKELIHOODS[likelihood], noise, settings.batch_size
+        indices_n, measured_m = _chosen(split, name, settings)
+        posterior = _encode(model, images, indices_n, settings.batch_size)
+        rows = torch.isin(indices_n, measured_m).to(device)
+        splits[name] = _measure(
+            model,
+            images,
+            measured_m,
+            tuple(moment_nl[rows] for moment_nl in posterior),
+            objective.LIKELIHOODS[likelihood],
+            generator(settings.seed, f"posterior {name}", device),
+            settings.batch_size,
         )
-        encoded.append((indices, mean_nl, log_variance_nl))
+        encoded.append((indices_n, *(moment_nl.cpu() for moment_nl in posterior)))
     with whole_file(codes) as part:
         names = ("indices", "mean", "log_variance")
         tensors = (torch.cat(parts) for parts in zip(*encoded, strict=True))
         save_file(dict(zip(names, tensors, strict=True)), part)
-    write_json(
-        metrics, {**_identity(array, record), "splits": splits, "surroundings": surroundings()}
-    )
+    content = {**identity_of(array, record), "splits": splits, "surroundings": surroundings()}
+    write_json(metrics, content)
 
 
-def _identity(array: ImageArray, record: dict[str, Any]) -> dict[str, Any]:
-    names = ("likelihood", "beta", "gamma", "seed", "steps")
-    return {
-        "dataset": array.dataset,
-        "source": array.source,
-        "stand_in": array.stand_in,
-        **{name: record["settings"][name] for name in names},
-    }
+def identity_of(array: ImageArray, record: dict[str, Any]) -> dict[str, Any]:
+    """Return what tells in a result file which training it is about."""
+    data = {"dataset": array.dataset, "source": array.source, "stand_in": array.stand_in}
+    return identity({**record["settings"], **data})
 
 
-def _chosen(split: range, name: str, settings: EvaluationSettings) -> Tensor:
-    """Return the indices to look at, N, ascending."""
-    if settings.images is None or settings.images >= len(split):
-        return torch.arange(split.start, split.stop)
-    order = generator(settings.seed, f"images {name}")
-    chosen = torch.randperm(len(split), generator=order)[: settings.images]
-    return chosen.sort().values + split.start
+def _chosen(split: range, name: str, settings: EvaluationSettings) -> tuple[Tensor, Tensor]:
+    """Return the indices to encode, N, and those of them to measure, M, both ascending."""
+    encoded, measured = settings.encoded_images, settings.images
+    if encoded is not None and measured is not None and measured > encoded:
+        raise UserError(
+            f"evaluation.images is {measured:,} and evaluation.encoded_images {encoded:,}: "
+            "only encoded images can be measured, so raise the latter"
+        )
+    order = random_order(split, generator(settings.seed, f"images {name}"))[:encoded]
+    return order.sort().values, order[:measured].sort().values
 
 
-def _evaluate_split(
+def random_order(split: range, generator: torch.Generator) -> Tensor:
+    """Return all indices of a split in random order."""
+    return torch.randperm(len(split), generator=generator) + split.start
+
+
+def _encode(
+    model: VariationalAutoencoder, images: DeviceImages, indices_n: Tensor, batch_size: int
+) -> tuple[Tensor, Tensor]:
+    """Return the posterior's mean and log variance of every image, each N×L.
+
+    Into memory that is there from the start: results kept batch by batch lie between the batches'
+    images and keep their memory from being used again, 10 GB of it for dSprites.
+    """
+    shape = (len(indices_n), model.encoder.posterior.out_features // 2)
+    posterior = tuple(torch.empty(shape, device=images.device) for _ in range(2))
+    parts = (tensor.split(batch_size) for tensor in (indices_n.to(images.device), *posterior))
+    for batch, mean_bl, log_variance_bl in zip(*parts, strict=True):
+        mean, log_variance = model.encoder(images.batch(batch))
+        mean_bl.copy_(mean)
+        log_variance_bl.copy_(log_variance)
+    return posterior
+
+
+def _measure(
     model: VariationalAutoencoder,
     images: DeviceImages,
     indices_n: Tensor,
+    posterior: tuple[Tensor, Tensor],
     likelihood: Callable[[Tensor, Tensor], Tensor],
     noise: torch.Generator,
     batch_size: int,
-) -> tuple[dict[str, Any], Tensor, Tensor]:
-    """Return the split's metrics, posterior means and log variances (each N×L)."""
-    sums, means, log_variances = [], [], []
-    for batch in indices_n.to(images.device).split(batch_size):
+) -> dict[str, Any]:
+    """Return the metrics of the images, whose posterior is given, each moment N×L."""
+    total = torch.zeros(2 + posterior[0].shape[1], dtype=torch.float64, device=images.device)
+    parts = (tensor.split(batch_size) for tensor in (indices_n.to(images.device), *posterior))
+    for batch, mean_bl, log_variance_bl in zip(*parts, strict=True):
         x_bchw = images.batch(batch)
-        mean_bl, log_variance_bl = model.encoder(x_bchw)
         noise_bl = torch.randn(mean_bl.shape, generator=noise, device=images.device)
         z_bl = objective.sample_posterior(mean_bl, log_variance_bl, noise_bl)
         kl_bl = objective.kl_divergence_per_latent(mean_bl, log_variance_bl)
         errors = [likelihood(model.decoder(code), x_bchw).sum(0) for code in (z_bl, mean_bl)]
-        sums.append(torch.cat([torch.stack(errors), kl_bl.sum(0)]).double())
-        means.append(mean_bl)
-        log_variances.append(log_variance_bl)
-    error, error_of_mean, *kl_l = (torch.stack(sums).sum(0) / len(indices_n)).tolist()
-    result = {
+        total += torch.cat([torch.stack(errors), kl_bl.sum(0)])
+    error, error_of_mean, *kl_l = (total / len(indices_n)).tolist()
+    return {
         "images": len(indices_n),
         "reconstruction_error": error,
         "kl": sum(kl_l),
         "kl_per_latent": kl_l,
         "reconstruction_error_of_mean_code": error_of_mean,
     }
-    return result, torch.cat(means).cpu(), torch.cat(log_variances).cpu()

@@ -2,16 +2,18 @@
 
 import itertools
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean, stdev
-from typing import Any
+from typing import Any, TypeVar
 
 from scipy.stats import t as student_t
 
+from betagvae.arrays import SPLIT_ORDER
 from betagvae.errors import UserError
 from betagvae.files import read_json
+from betagvae.identity import Identified, identity
 
 DATASET_NAMES = {"celeba": "CelebA", "dsprites": "dSprites", "chairs3d": "3D Chairs"}
 """The paper's names, in the order of its figures 6 to 8."""
@@ -24,8 +26,6 @@ LIKELIHOOD_UNITS = {
     "bernoulli": "Bernoulli, nats summed over pixels",
 }
 """The unit of a reconstruction error under each likelihood."""
-
-_SPLIT_ORDER = ("test", "validation", "train")
 
 
 @dataclass(frozen=True)
@@ -41,19 +41,13 @@ class SplitMetrics:
     """Nats, L."""
 
 
+Result = TypeVar("Result", bound=Identified)
+
+
 @dataclass(frozen=True)
-class Run:
+class Run(Identified):
     """One training, as its metrics file describes it."""
 
-    path: Path
-    dataset: str
-    source: str
-    stand_in: bool
-    likelihood: str
-    beta: float
-    gamma: float
-    seed: int
-    steps: int
     splits: dict[str, SplitMetrics]
 
     @property
@@ -77,11 +71,31 @@ def load_runs(paths: Iterable[Path]) -> list[Run]:
     Raises
     ------
     UserError
+        As `load_results`.
+    """
+    return load_results(paths, _run)
+
+
+def load_results(
+    paths: Iterable[Path], read: Callable[[Path, dict[str, Any]], Result]
+) -> list[Result]:
+    """Read result files, one a training, sorted by data set (the paper's order), β, γ and seed.
+
+    Parameters
+    ----------
+    paths
+        JSON files.
+    read
+        Makes a result of a path and its content; a `KeyError` stands for a damaged file.
+
+    Raises
+    ------
+    UserError
         When a file is damaged, or two files describe one training or mix real images and
         stand-ins, or likelihoods, within a data set.
     """
-    runs = sorted((_run(Path(path), read_json(Path(path))) for path in paths), key=_order)
-    for one, other in itertools.pairwise(runs):
+    results = sorted((_read(Path(path), read) for path in paths), key=_order)
+    for one, other in itertools.pairwise(results):
         if _order(one) == _order(other):
             raise UserError(f"{one.path} and {other.path} are of the same run: give one of them")
         if one.dataset == other.dataset and _kind(one) != _kind(other):
@@ -89,25 +103,24 @@ def load_runs(paths: Iterable[Path]) -> list[Run]:
                 f"{one.path} and {other.path} differ in source or likelihood and cannot be "
                 "compared: make both with one configuration"
             )
-    return runs
+    return results
 
 
-def _kind(run: Run) -> tuple[str, bool, str]:
-    return run.source, run.stand_in, run.likelihood
-
-
-def _run(path: Path, content: dict[str, Any]) -> Run:
+def _read(path: Path, read: Callable[[Path, dict[str, Any]], Result]) -> Result:
     try:
-        splits = {name: _split(content["splits"][name]) for name in _splits(content)}
-        names = ("dataset", "source", "stand_in", "likelihood", "beta", "gamma", "seed", "steps")
-        return Run(path, *(content[name] for name in names), splits=splits)
+        return read(path, read_json(path))
     except KeyError as error:
         raise UserError(f"{path} lacks {error}: evaluate the model again") from error
 
 
-def _splits(content: dict[str, Any]) -> list[str]:
-    """Return the names of the splits of a metrics file, test first."""
-    return [name for name in _SPLIT_ORDER if name in content["splits"]]
+def _kind(result: Identified) -> tuple[str, bool, str]:
+    return result.source, result.stand_in, result.likelihood
+
+
+def _run(path: Path, content: dict[str, Any]) -> Run:
+    names = [name for name in SPLIT_ORDER if name in content["splits"]]
+    splits = {name: _split(content["splits"][name]) for name in names}
+    return Run(path, **identity(content), splits=splits)
 
 
 def _split(content: dict[str, Any]) -> SplitMetrics:
@@ -125,16 +138,18 @@ def dataset_rank(dataset: str) -> tuple[int, str]:
     return (names.index(dataset) if dataset in names else len(names), dataset)
 
 
-def _order(run: Run) -> tuple[Any, ...]:
+def _order(run: Identified) -> tuple[Any, ...]:
     return (*dataset_rank(run.dataset), run.beta, run.gamma, run.seed)
 
 
-def datasets(runs: Sequence[Run]) -> list[str]:
+def datasets(runs: Sequence[Identified]) -> list[str]:
     """Return the data sets of the runs, in the paper's order."""
     return sorted({run.dataset for run in runs}, key=dataset_rank)
 
 
-def seeds_of(runs: Sequence[Run], dataset: str, beta: float, gamma: float) -> list[Run]:
+def seeds_of(
+    runs: Sequence[Result], dataset: str, beta: float, gamma: float, what: str = "metrics"
+) -> list[Result]:
     """Return one run a seed of a data set and pair of weights.
 
     Raises
@@ -144,7 +159,7 @@ def seeds_of(runs: Sequence[Run], dataset: str, beta: float, gamma: float) -> li
     """
     found = [run for run in runs if (run.dataset, run.beta, run.gamma) == (dataset, beta, gamma)]
     if not found:
-        raise missing("metrics", dataset, beta, gamma)
+        raise missing(what, dataset, beta, gamma)
     return found
 
 
@@ -183,3 +198,20 @@ def data_label(dataset: str, source: str, stand_in: bool) -> str:
 def split_label(split: str, splits: Iterable[str]) -> str:
     """Return the split's name to print; a set of which nothing is held out is `all images`."""
     return "all images" if list(splits) == ["train"] else split
+
+
+def stand_in_warning(results: Iterable[Any]) -> str:
+    """Return the line that must stand above a table with stand-ins; empty without any.
+
+    Parameters
+    ----------
+    results
+        Anything that has a `dataset` and a `stand_in`.
+    """
+    names = dict.fromkeys(DATASET_NAMES.get(r.dataset, r.dataset) for r in results if r.stand_in)
+    if not names:
+        return ""
+    return (
+        f"Warning: the numbers for {' and '.join(names)} are from drawn stand-in images, not from "
+        "the real ones, and cannot be compared with the paper's."
+    )

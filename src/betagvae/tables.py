@@ -1,15 +1,17 @@
 """Tables 1 and 2 of the paper: ours over seeds beside the paper's, as CSV, Markdown and LaTeX."""
 
-from collections.abc import Callable, Mapping, Sequence
+import itertools
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from betagvae import paper
+from betagvae import paper, typeset
 from betagvae.errors import UserError
-from betagvae.files import write_csv, write_text
+from betagvae.files import write_csv
 from betagvae.runs import (
-    DATASET_NAMES,
     LIKELIHOOD_UNITS,
+    QUANTITIES,
+    Interval,
     Run,
     data_label,
     datasets,
@@ -17,9 +19,8 @@ from betagvae.runs import (
     load_runs,
     seeds_of,
     split_label,
+    stand_in_warning,
 )
-
-NONE = "–"
 
 
 @dataclass(frozen=True)
@@ -109,19 +110,7 @@ def _row(method: str, group: Sequence[Run], split: str, level: float) -> Row:
 def write_table(rows: Sequence[Row], csv: Path, markdown: Path, latex: Path, caption: str) -> None:
     """Write the rows three times: every digit as CSV, rounded as Markdown and LaTeX."""
     write_csv(csv, [asdict(row) for row in rows])
-    write_text(markdown, _markdown(rows, caption))
-    write_text(latex, _latex(rows, caption))
-
-
-def warning(rows: Sequence[Row]) -> str:
-    """Return the line that must stand above a table with stand-ins; empty without any."""
-    names = dict.fromkeys(DATASET_NAMES.get(r.dataset, r.dataset) for r in rows if r.stand_in)
-    if not names:
-        return ""
-    return (
-        f"Warning: the numbers for {' and '.join(names)} are from drawn stand-in images, not from "
-        "the real ones, and cannot be compared with the paper's."
-    )
+    typeset.write(_layout(rows, caption), markdown, latex)
 
 
 def notes(rows: Sequence[Row]) -> str:
@@ -129,35 +118,44 @@ def notes(rows: Sequence[Row]) -> str:
     units = {row.data: LIKELIHOOD_UNITS.get(row.likelihood, row.likelihood) for row in rows}
     listed = "; ".join(f"{data}: {unit}" for data, unit in units.items())
     return (
-        f"Reconstruction error ({listed}) and KL divergence (nats) an image; mean over seeds ± "
-        f"half of the {100 * rows[0].level:g} % interval (Student's t; {NONE} with one seed). "
-        "Images: how many of the split were evaluated. Bold: lowest on the split, and lowest of "
-        "the paper's values. The paper does not say which split its values are from, nor what "
-        "they vary by."
+        f"Reconstruction error ({listed}) and KL divergence (nats) an image; "
+        f"{typeset.interval_note(rows[0].level)} Images: how many of the split were evaluated. "
+        "Bold: lowest on the split, and lowest of the paper's values. The paper does not say which "
+        "split its values are from, nor what they vary by."
     )
 
 
-@dataclass(frozen=True)
-class _Markup:
-    """How one format says things."""
+def _layout(rows: Sequence[Row], caption: str) -> typeset.Table:
+    """Return the rows with a rule above every data set and split."""
+    places = itertools.groupby(rows, key=lambda row: (row.dataset, row.split))
+    return typeset.Table(
+        caption=caption,
+        warning=stand_in_warning(rows),
+        notes=notes(rows),
+        columns=_columns(rows),
+        blocks=[[_cells(rows, row) for row in group] for _, group in places],
+    )
 
-    text: Callable[[str], str]
-    bold: Callable[[str], str]
 
-
-def _header(rows: Sequence[Row]) -> list[str]:
-    method = ["Method"] if _named(rows) else []
-    numbers = ["Seeds", "Reconstruction error", "KL divergence"]
+def _columns(rows: Sequence[Row]) -> list[typeset.Column]:
+    method = [typeset.Column("Method", numeric=False)] if _named(rows) else []
+    numbers = ["β", "γ", "Seeds", *QUANTITIES.values()]
     printed = ["Paper: reconstruction error", "Paper: KL divergence"]
-    return ["Data", "Split", "Images", *method, "β", "γ", *numbers, *printed]
+    return [
+        typeset.Column("Data", numeric=False),
+        typeset.Column("Split", numeric=False),
+        typeset.Column("Images"),
+        *method,
+        *map(typeset.Column, numbers + printed),
+    ]
 
 
 def _named(rows: Sequence[Row]) -> bool:
     return any(row.method for row in rows)
 
 
-def _cells(rows: Sequence[Row], row: Row, markup: _Markup) -> list[str]:
-    """Return a row's cells, escaped, the best value of its split in bold."""
+def _cells(rows: Sequence[Row], row: Row) -> list[typeset.Cell]:
+    """Return a row's cells, the best value of its split in bold."""
     method = [row.method] if _named(rows) else []
     weights = [f"{row.beta:g}", f"{row.gamma:g}"]
     plain = [row.data, row.split, f"{row.images:,}", *method, *weights, str(row.seeds)]
@@ -167,11 +165,10 @@ def _cells(rows: Sequence[Row], row: Row, markup: _Markup) -> list[str]:
         ("paper_reconstruction_error", _printed(row.paper_reconstruction_error)),
         ("paper_kl", _printed(row.paper_kl)),
     ]
-    bold = [
-        markup.bold(markup.text(text)) if is_best(rows, row, column) else markup.text(text)
-        for column, text in values
+    return [
+        *map(typeset.Cell, plain),
+        *(typeset.Cell(text, bold=is_best(rows, row, column)) for column, text in values),
     ]
-    return [markup.text(cell) for cell in plain] + bold
 
 
 def is_best(rows: Sequence[Row], row: Row, column: str) -> bool:
@@ -183,80 +180,9 @@ def is_best(rows: Sequence[Row], row: Row, column: str) -> bool:
 
 
 def _ours(row: Row, name: str) -> str:
-    mean, high = getattr(row, f"{name}_mean"), getattr(row, f"{name}_high")
-    return f"{mean:.3f} ± {NONE if high is None else format(high - mean, '.3f')}"
+    values = (getattr(row, f"{name}_{part}") for part in ("mean", "low", "high"))
+    return typeset.plus_minus(Interval(*values))
 
 
 def _printed(value: float | None) -> str:
     return "" if value is None else f"{value:.3f}"
-
-
-def _markdown_text(text: str) -> str:
-    return text.replace("|", "\\|").replace("*", "\\*")
-
-
-def _markdown(rows: Sequence[Row], caption: str) -> str:
-    markup = _Markup(_markdown_text, lambda text: f"**{text}**")
-    header = _header(rows)
-    left = 4 if _named(rows) else 2
-    marks = [
-        "---" if index < left and name != "Images" else "---:" for index, name in enumerate(header)
-    ]
-    lines = [header, marks, *(_cells(rows, row, markup) for row in rows)]
-    table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
-    warned = f"**{warning(rows)}**" if warning(rows) else ""
-    parts = [warned, _markdown_text(caption), table, _markdown_text(notes(rows))]
-    return "\n\n".join(part for part in parts if part) + "\n"
-
-
-_LATEX = {
-    "\\": r"\textbackslash{}",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "β": r"$\beta$",
-    "γ": r"$\gamma$",
-    "±": r"$\pm$",
-    "–": "--",
-    **{sign: f"\\{sign}" for sign in "&%$#_{}"},
-}
-
-
-def _latex_text(text: str) -> str:
-    return "".join(_LATEX.get(sign, sign) for sign in text)
-
-
-def _latex(rows: Sequence[Row], caption: str) -> str:
-    """Return a table environment; it needs the packages booktabs and graphicx."""
-    markup = _Markup(_latex_text, lambda text: f"\\textbf{{{text}}}")
-    header = _header(rows)
-    numbers = len(header) - header.index("β")
-    columns = "llr" + "l" * _named(rows) + "r" * numbers
-    warned = [f"\\textbf{{{_latex_text(warning(rows))}}}\\par\\medskip"] if warning(rows) else []
-    lines = [
-        "% needs \\usepackage{booktabs,graphicx}",
-        "\\begin{table}",
-        "\\centering",
-        *warned,
-        f"\\caption{{{_latex_text(caption)}}}",
-        "\\resizebox{\\textwidth}{!}{%",
-        f"\\begin{{tabular}}{{{columns}}}",
-        "\\toprule",
-        " & ".join(map(_latex_text, header)) + " \\\\",
-        *_latex_body(rows, markup),
-        "\\bottomrule",
-        "\\end{tabular}}",
-        f"\\par\\medskip\\footnotesize {_latex_text(notes(rows))}",
-        "\\end{table}",
-    ]
-    return "\n".join(lines) + "\n"
-
-
-def _latex_body(rows: Sequence[Row], markup: _Markup) -> list[str]:
-    """Return the rows, with a rule above every data set and split."""
-    lines, place = [], None
-    for row in rows:
-        if (row.dataset, row.split) != place:
-            place = (row.dataset, row.split)
-            lines.append("\\midrule")
-        lines.append(" & ".join(_cells(rows, row, markup)) + " \\\\")
-    return lines

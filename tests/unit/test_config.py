@@ -1,8 +1,14 @@
 """Configuration, schema and documentation agree."""
 
+from dataclasses import asdict
 from pathlib import Path
 
 import yaml
+
+from betagvae import cli
+from betagvae.features import NETWORKS
+from betagvae.quality_tables import NETWORKS as DESCRIBED
+from betagvae.scores import ScoreSizes
 
 CONFIG = Path(__file__).parents[2] / "config"
 SCHEMA = Path(__file__).parents[2] / "workflow" / "schemas" / "config.schema.yaml"
@@ -42,3 +48,12 @@ def test_every_key_of_the_configuration_is_documented():
         {key for key in keys(config) if key not in free and f"`{key}`" not in documented}
     )
     assert not missing
+
+
+def test_the_sizes_of_the_scores_are_the_library_s_defaults():
+    assert load(CONFIG / "config.yaml")["scores"] == {"seed": 0, **asdict(ScoreSizes())}
+
+
+def test_feature_networks_are_the_same_everywhere():
+    schema = load(SCHEMA)["properties"]["quality"]["properties"]["features"]["enum"]
+    assert set(schema) == set(cli.NETWORKS) == set(DESCRIBED) == set(NETWORKS)

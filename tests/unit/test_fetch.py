@@ -38,9 +38,9 @@ def folder(tmp_path):
     return tmp_path / "downloads"
 
 
-def published(*urls, size=SIZE, certain=True):
-    md5 = hashlib.md5(CONTENT).hexdigest()
-    return Published("x.zip", urls, md5, bytes=size, certain=certain)
+def published(*urls, size=SIZE, certain=True, algorithm="md5"):
+    digest = hashlib.new(algorithm, CONTENT).hexdigest()
+    return Published("x.zip", urls, digest, bytes=size, certain=certain)
 
 
 def get(file, folder, own=None, extra=()):
@@ -75,6 +75,15 @@ def test_download(server, folder, capfd):
     }
     assert [file.name for file in folder.iterdir()] == ["x.zip"]
     assert capfd.readouterr().err == ""  # nobody is looking, so no progress bar
+
+
+def test_the_hash_may_be_sha256(server, folder):
+    wrong = server.url("/wrong", loopback.whole(OTHER))
+    good = server.url("/good", loopback.whole(CONTENT))
+    assert get(published(wrong, good, algorithm="sha256"), folder).record["url"] == good
+    (folder / "x.zip").write_bytes(OTHER)
+    with pytest.raises(UserError, match=f"has SHA-256 {hashlib.sha256(OTHER).hexdigest()} instead"):
+        get(published(good, algorithm="sha256"), folder)
 
 
 def test_second_call_downloads_nothing(server, folder):

@@ -263,7 +263,7 @@ NOT_FINITE = np.full((IMAGES, LATENTS), np.nan)
     ("changes", "message"),
     [
         ({"only": ["migg"]}, "unknown scores"),
-        ({"sizes": replace(FAST, mig_points=IMAGES + 1)}, "encode more images"),
+        ({"sizes": replace(FAST, mig_points=IMAGES + 1)}, r"raise evaluation\.encoded_images"),
         ({"means": NOT_FINITE}, "diverged"),
         ({"means": np.zeros((IMAGES, 3))}, "equal N×L"),
         ({"factor_sizes": (3, 1, 4, 6)}, "factor classes must be"),

@@ -11,13 +11,15 @@ pytestmark = pytest.mark.slow
 
 def test_every_output_is_made(finished):
     results = finished / "results" / "tiny"
-    expected = {f"table{n}{end}" for n in (1, 2) for end in (".csv", ".md", ".tex")}
+    tables = ("table1", "table2", "scores", "quality")
+    expected = {f"{table}{end}" for table in tables for end in (".csv", ".md", ".tex")}
     figures = ("fig4", "fig5", "fig6", "fig7", "fig8", "training_curves")
     expected |= {f"{figure}{end}" for figure in figures for end in (".png", ".pdf")}
     assert {path.name for path in results.iterdir() if path.is_file()} == expected
     assert all((results / name).stat().st_size > 200 for name in expected)
     # Three data sets with three methods, and one pair of Table 1 that is not a method's.
-    for name in ("model.safetensors", "history.csv", "training.json", "metrics.json"):
+    names = ("model.safetensors", "history.csv", "training.json", "metrics.json")
+    for name in (*names, "scores.json", "quality.json"):
         assert len(list(results.glob(f"*/*/seed0/{name}"))) == 10
 
 
@@ -33,7 +35,7 @@ def test_each_run_records_how_it_came_about(finished):
 
 def test_a_stand_in_shows_in_every_table_and_in_its_name(finished):
     results = finished / "results" / "tiny"
-    for table in ("table1", "table2"):
+    for table in ("table1", "table2", "scores", "quality"):
         assert "stand-in" in (results / f"{table}.md").read_text()
         assert "stand-in" in (results / f"{table}.tex").read_text()
         with (results / f"{table}.csv").open() as file:
@@ -53,7 +55,11 @@ def test_another_beta_trains_that_method_alone(finished, tmp_path):
     assert planned(finished, configfiles=[changed]) == {
         "training": 3,
         "evaluation": 3,
+        "scores": 3,
+        "quality": 3,
         "table2": 1,
+        "score_tables": 1,
+        "quality_tables": 1,
         "bars": 2,
         "training_curves": 1,
         "traversals": 3,
@@ -64,11 +70,15 @@ def test_another_beta_trains_that_method_alone(finished, tmp_path):
     ("module", "rules"),
     [
         ("tables", {"table1", "table2"}),
+        ("summary", {"score_tables", "quality_tables"}),
+        ("scores/mig", {"scores", "score_tables"}),
+        ("quality", {"quality", "quality_tables"}),
         ("figures", {"bars", "training_curves", "traversals"}),
         (
             "datasets/drawn_faces",
             {
-                *("image_array", "training", "evaluation", "table1", "table2"),
+                *("image_array", "training", "evaluation", "scores", "quality"),
+                *("table1", "table2", "score_tables", "quality_tables"),
                 *("bars", "training_curves", "traversals"),
             },
         ),

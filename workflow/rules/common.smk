@@ -102,7 +102,7 @@ os.environ.setdefault("BETAGVAE_REVISION", revision())
 os.environ.update(BETAGVAE_LOCK=str(Path(workflow.basedir) / "envs" / "job.txt"))
 TABLES = [
     f"{RESULTS}/{table}{extension}"
-    for table in (["table1"] if SWEEP else []) + ["table2"]
+    for table in (["table1"] if SWEEP else []) + ["table2", "scores", "quality"]
     for extension in (".csv", ".md", ".tex")
 ]
 FIGURES = [

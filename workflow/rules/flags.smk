@@ -36,3 +36,18 @@ def traversal_flags(wildcards):
     settings = config["figures"]["traversal"]
     base = settings["base_index"][DATASET_OF_FIGURE[wildcards.figure]]
     return flags({**settings, "base_index": base, "runs": runs})
+
+
+def feature_weights():
+    """The files that the feature network of image quality needs."""
+    network = config["quality"]["features"]
+    return [f"{config['data_dir']}/{network}.pth"] if network == "inception_v3" else []
+
+
+def weights_flags():
+    download_dir = config["data"]["download_dir"]
+    return flags({**config["quality"]["weights"], "download_dir": download_dir})
+
+
+def quality_flags():
+    return flags({**config["quality"], "weights": feature_weights()})

@@ -43,13 +43,13 @@ ARCHIVE = Published(
         f"{_DRIVE}0B7EVK8r0v71pZjFTYXZWM3FlRnM",
         "https://s3-us-west-1.amazonaws.com/udacity-dlnfd/datasets/celeba.zip",
     ),
-    md5="00d2c5bc6d35e252742224ab0c1e8fcb",
+    digest="00d2c5bc6d35e252742224ab0c1e8fcb",
     bytes=1_443_490_838,
 )
 PARTITION = Published(
     name="list_eval_partition.txt",
     urls=(f"{_DRIVE}0B7EVK8r0v71pY0NSMzRuSXJEVkk",),
-    md5="d32c9cbf5e040fd4025c592c306e6668",
+    digest="d32c9cbf5e040fd4025c592c306e6668",
     bytes=2_836_386,
 )
 ORIGINAL = Original(

@@ -38,7 +38,7 @@ MODELS, VIEWS = 1_393, 62
 ARCHIVE = Published(
     name="rendered_chairs.tar",
     urls=("https://www.di.ens.fr/willow/research/seeing3Dchairs/data/rendered_chairs.tar",),
-    md5="7941bff4d19665ed2dd8c82e88293e1b",
+    digest="7941bff4d19665ed2dd8c82e88293e1b",
     certain=False,  # one source names it
 )
 ORIGINAL = Original(

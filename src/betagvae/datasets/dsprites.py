@@ -32,7 +32,7 @@ ARCHIVE = Published(
         "fa310c66517cfc1939d77fe17c725154efc97127/"
         "dsprites_ndarray_co1sh3sc6or40x32y32_64x64.npz",
     ),
-    md5="7da33b31b13a06f4b04a70402ce90c2e",
+    digest="7da33b31b13a06f4b04a70402ce90c2e",
 )
 
 _BATCH = 4096  # images read at a time; divides their number

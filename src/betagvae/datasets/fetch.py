@@ -37,11 +37,22 @@ class Published:
     name: str
     urls: tuple[str, ...]
     """Where it can be had, in the order to try."""
-    md5: str
+    digest: str
+    """Its hash as its publishers give it, hexadecimal: MD5 or SHA-256."""
     bytes: int | None = None
     """Its size; None: not known."""
     certain: bool = True
     """Whether the hash is beyond doubt; a file that differs from a doubtful one is accepted."""
+
+    @property
+    def algorithm(self) -> str:
+        """The hash's name, which its length tells."""
+        return "md5" if len(self.digest) == 32 else "sha256"
+
+    def difference(self, record: dict[str, Any]) -> str:
+        """Say how the hash of a file differs from the published one."""
+        name = {"md5": "MD5", "sha256": "SHA-256"}[self.algorithm]
+        return f"{name} {record[self.algorithm]} instead of {self.digest}"
 
 
 class Obtained(NamedTuple):
@@ -95,8 +106,8 @@ def _own_copy(file: Published, own: Path, key: str) -> Obtained:
     record = _record(file, own)
     if not record["as_published"]:
         logger.warning(
-            "%s has MD5 %s, the published %s has %s: used as it is, and recorded with the array",
-            *(own, record["md5"], file.name, file.md5),
+            "%s is not the published %s, it has %s: used as it is, and recorded",
+            *(own, file.name, file.difference(record)),
         )
     return Obtained(own, record)
 
@@ -105,8 +116,8 @@ def _kept_copy(file: Published, path: Path, key: str) -> Obtained:
     record = _record(file, path)
     if not record["as_published"] and file.certain:
         raise UserError(
-            f"{path} has MD5 {record['md5']} instead of {file.md5}: delete it to download it "
-            f"again, or set {key} to it to use it as it is"
+            f"{path} has {file.difference(record)}: delete it to download it again, or set {key} "
+            "to it to use it as it is"
         )
     return Obtained(path, record)
 
@@ -118,12 +129,9 @@ def _record(file: Published, path: Path) -> dict[str, Any]:
         while chunk := content.read(_CHUNK):
             md5.update(chunk)
             sha256.update(chunk)
-    return {
-        "bytes": path.stat().st_size,
-        "md5": md5.hexdigest(),
-        "sha256": sha256.hexdigest(),
-        "as_published": md5.hexdigest() == file.md5,
-    }
+    hashes = {"md5": md5.hexdigest(), "sha256": sha256.hexdigest()}
+    as_published = hashes[file.algorithm] == file.digest
+    return {"bytes": path.stat().st_size, **hashes, "as_published": as_published}
 
 
 def _download(file: Published, urls: tuple[str, ...], path: Path, key: str) -> Obtained:
@@ -159,8 +167,8 @@ def _from_source(file: Published, url: str, part: Path) -> dict[str, Any]:
         return _from_source(file, url, part)
     if file.certain:
         part.unlink()
-        raise _SourceError(f"wrong content: MD5 {record['md5']} instead of {file.md5}")
-    logger.warning("%s has MD5 %s, not %s", file.name, record["md5"], file.md5)
+        raise _SourceError(f"wrong content: {file.difference(record)}")
+    logger.warning("%s has %s", file.name, file.difference(record))
     return record
 
 

@@ -19,6 +19,6 @@ all scores assume it does not. For scores without the ambiguity, pass the rows o
 only: the shape is then constant and drops out.
 """
 
-from betagvae.scores.registry import LABEL_FREE, SCORES, ScoreSizes, compute_scores
+from betagvae.scores.registry import LABEL_FREE, NUMBERS, SCORES, ScoreSizes, compute_scores
 
-__all__ = ["LABEL_FREE", "SCORES", "ScoreSizes", "compute_scores"]
+__all__ = ["LABEL_FREE", "NUMBERS", "SCORES", "ScoreSizes", "compute_scores"]

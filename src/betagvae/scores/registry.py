@@ -10,6 +10,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from betagvae.errors import UserError
+from betagvae.quantities import Quantity
 from betagvae.scores.beta_vae import beta_vae
 from betagvae.scores.dci import Forest, dci
 from betagvae.scores.factor_vae import factor_vae
@@ -152,7 +153,26 @@ SCORES: dict[str, Score] = {
     "infomec": _infomec,
     **LABEL_FREE,
 }
-"""All scores, by name. Add a score here."""
+"""All scores, by name. Add a score here, and what its numbers mean below."""
+
+NUMBERS: dict[str, Quantity] = {
+    "mig": Quantity("MIG", "higher", 0, 1),
+    "dci_disentanglement": Quantity("DCI disentanglement", "higher", 0, 1),
+    "dci_completeness": Quantity("DCI completeness", "higher", 0, 1),
+    "dci_informativeness": Quantity("DCI informativeness", "higher", 0, 1),
+    "sap": Quantity("SAP", "higher", 0, 1),
+    "factor_vae": Quantity("FactorVAE score", "higher", 0, 1),
+    "beta_vae": Quantity("β-VAE score", "higher", 0, 1),
+    "modularity": Quantity("Modularity", "higher", 0, 1),
+    "explicitness": Quantity("Explicitness", "higher", 0.5, 1),
+    "infom": Quantity("InfoM", "higher", 0, 1),
+    "infoe": Quantity("InfoE", "higher", 0, 1),
+    "infoc": Quantity("InfoC", "higher", 0, 1),
+    "active_units": Quantity("Active units", "", 0, None),
+    "total_correlation": Quantity("Total correlation (nats)", "lower", 0, None),
+    "total_correlation_gaussian": Quantity("Gaussian total correlation (nats)", "lower", 0, None),
+}
+"""The numbers that the scores give, in the order of the tables."""
 
 
 def compute_scores(

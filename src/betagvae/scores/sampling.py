@@ -19,7 +19,7 @@ def draw_points(population: int, points: int, generator: np.random.Generator) ->
     if points > population:
         raise UserError(
             f"a score asks for {points:,} encoded images, but there are {population:,}: "
-            "encode more images, or lower the sizes of the scores in the configuration"
+            "raise evaluation.encoded_images, or lower the sizes under scores in the configuration"
         )
     return generator.choice(population, size=points, replace=False)
 
