@@ -11,6 +11,9 @@ from dataclasses import dataclass
 DATASET = "celeba"
 """The only data set that the paper gives numbers for."""
 
+LIKELIHOOD = "squared_error"
+"""The likelihood that the paper's reconstruction errors fit; it states none."""
+
 
 @dataclass(frozen=True)
 class Reported:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean, stdev
-from typing import Any
+from typing import Any, TypeVar
 
 from scipy.stats import t as student_t
 
@@ -42,19 +42,34 @@ class SplitMetrics:
 
 
 @dataclass(frozen=True)
-class Run:
-    """One training, as its metrics file describes it."""
+class Training:
+    """What one training was, as every file beside it says."""
 
     path: Path
     dataset: str
     source: str
     stand_in: bool
-    likelihood: str
     beta: float
     gamma: float
     seed: int
     steps: int
+    basis: str
+    """What its numbers rest on besides: only numbers on one basis can be compared."""
+
+
+AnyTraining = TypeVar("AnyTraining", bound=Training)
+
+
+@dataclass(frozen=True)
+class Run(Training):
+    """One training, as its metrics file describes it."""
+
     splits: dict[str, SplitMetrics]
+
+    @property
+    def likelihood(self) -> str:
+        """The likelihood, and with it the unit of the reconstruction error."""
+        return self.basis
 
     @property
     def held_out(self) -> str:
@@ -78,29 +93,53 @@ def load_runs(paths: Iterable[Path]) -> list[Run]:
     ------
     UserError
         When a file is damaged, or two files describe one training or mix real images and
-        stand-ins, or likelihoods, within a data set.
+        stand-ins, likelihoods or lengths of training within a data set.
     """
-    runs = sorted((_run(Path(path), read_json(Path(path))) for path in paths), key=_order)
-    for one, other in itertools.pairwise(runs):
+    return comparable(read_run(Path(path), read_json(Path(path))) for path in paths)
+
+
+def comparable(trainings: Iterable[AnyTraining]) -> list[AnyTraining]:
+    """Return trainings in the order of `load_runs`.
+
+    Raises
+    ------
+    UserError
+        When two are the same, or two of a data set cannot be compared.
+    """
+    ordered = sorted(trainings, key=_order)
+    for one, other in itertools.pairwise(ordered):
         if _order(one) == _order(other):
             raise UserError(f"{one.path} and {other.path} are of the same run: give one of them")
         if one.dataset == other.dataset and _kind(one) != _kind(other):
             raise UserError(
-                f"{one.path} and {other.path} differ in source or likelihood and cannot be "
-                "compared: make both with one configuration"
+                f"{one.path} and {other.path} differ in source, steps or what is measured and "
+                "cannot be compared: make both with one configuration"
             )
-    return runs
+    return ordered
 
 
-def _kind(run: Run) -> tuple[str, bool, str]:
-    return run.source, run.stand_in, run.likelihood
+def _kind(training: Training) -> tuple[str, bool, int, str]:
+    return training.source, training.stand_in, training.steps, training.basis
 
 
-def _run(path: Path, content: dict[str, Any]) -> Run:
+def identity(path: Path, content: dict[str, Any], basis: str = "") -> dict[str, Any]:
+    """Return the fields of `Training` from a file's content; `basis` is the key of that field."""
+    names = ("dataset", "source", "stand_in", "beta", "gamma", "seed", "steps")
+    fields = {"path": path, **{name: content[name] for name in names}}
+    return {**fields, "basis": content[basis] if basis else ""}
+
+
+def read_run(path: Path, content: dict[str, Any]) -> Run:
+    """Return what a metrics file says.
+
+    Raises
+    ------
+    UserError
+        When it lacks something.
+    """
     try:
         splits = {name: _split(content["splits"][name]) for name in _splits(content)}
-        names = ("dataset", "source", "stand_in", "likelihood", "beta", "gamma", "seed", "steps")
-        return Run(path, *(content[name] for name in names), splits=splits)
+        return Run(**identity(path, content, "likelihood"), splits=splits)
     except KeyError as error:
         raise UserError(f"{path} lacks {error}: evaluate the model again") from error
 
@@ -125,7 +164,7 @@ def dataset_rank(dataset: str) -> tuple[int, str]:
     return (names.index(dataset) if dataset in names else len(names), dataset)
 
 
-def _order(run: Run) -> tuple[Any, ...]:
+def _order(run: Training) -> tuple[Any, ...]:
     return (*dataset_rank(run.dataset), run.beta, run.gamma, run.seed)
 
 
