@@ -16,6 +16,9 @@ _SIGNS = {"lower": ((-1, -1),), "higher": ((1, -1),), "close": ((-1, 1), (1, 1))
 one-sided tests).
 """
 
+_ROUNDING = 1e-9
+"""Spread, relative to the values, that is no more than rounding."""
+
 Values = Mapping[Method, Mapping[int, float]]
 """Method to seed to value."""
 
@@ -142,6 +145,6 @@ def _problem(surpluses: Sequence[float]) -> str:
         return "a training diverged: its numbers are not finite"
     if len(surpluses) == 1:
         return "one seed has no spread to judge the difference by"
-    if stdev(surpluses) == 0:
+    if stdev(surpluses) <= _ROUNDING * max(map(abs, surpluses)):
         return "the seeds do not differ at all, as separate trainings would"
     return ""

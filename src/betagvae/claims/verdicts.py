@@ -13,7 +13,7 @@ from itertools import chain
 
 from betagvae import paper
 from betagvae.claims.comparison import Comparison, Values, compare, label, shared_seeds
-from betagvae.claims.definition import Claim, Claims, Method
+from betagvae.claims.definition import Claim, Method
 from betagvae.claims.statistics import holm, seeds_needed
 from betagvae.evidence import Evidence
 from betagvae.runs import DATASET_NAMES, data_label, split_label
@@ -82,39 +82,37 @@ class ClaimResult:
 
     claim: Claim
     verdict: Verdict
-    datasets: list[DatasetResult]
+    results: list[DatasetResult]
 
 
 def judge(
-    claims: Claims,
+    claims: Sequence[Claim],
     evidence: Sequence[Evidence],
     methods: Mapping[str, tuple[float, float]],
-    level: float,
+    decision: Decision,
 ) -> list[ClaimResult]:
     """Return the verdict of every claim.
 
     Parameters
     ----------
     claims
-        What `betagvae.claims.definition.load_claims` returns.
+        As in the claims file.
     evidence
         What `betagvae.evidence.load_evidence` returns.
     methods
         Name to (β, γ).
-    level
-        Confidence level.
+    decision
+        What verdicts depend on besides.
     """
-    decision = Decision(level, claims.power, claims.least_steps)
-    return [judge_claim(claim, evidence, methods, decision) for claim in claims.claims]
+    return [_judge(claim, evidence, methods, decision) for claim in claims]
 
 
-def judge_claim(
+def _judge(
     claim: Claim,
     evidence: Sequence[Evidence],
     methods: Mapping[str, tuple[float, float]],
     decision: Decision,
 ) -> ClaimResult:
-    """Return the verdict of one claim."""
     examined = [_examine(claim, name, evidence, methods, decision) for name in claim.datasets]
     results = _decide(examined, decision)
     found = {result.verdict for result in results}
@@ -140,13 +138,13 @@ def _examine(
     printed = _paper_values(claim, pairs, files[0]) if files else {}
     lacking = _no_files(claim, dataset, of_dataset, files) or _lacking(claim, pairs, values, used)
     lacking = lacking or _no_margin(claim, printed)
-    first = used[0] if used else None
+    first = next(iter(used or files or of_dataset), None)
     result = DatasetResult(
         dataset=dataset,
         data=data_label(dataset, first.source, first.stand_in) if first else _name(dataset),
         stand_in=first.stand_in if first else False,
-        split=_split(claim, first) if first else "",
-        basis=first.basis if first else "",
+        split=_split(claim, used[0]) if used else "",
+        basis=used[0].basis if used else "",
         steps=first.steps if first else None,
         verdict=Verdict.NOT_TESTED,
         reasons=lacking,
@@ -224,17 +222,16 @@ def _lacking(
     used: Sequence[Evidence],
 ) -> list[str]:
     """Return what is missing, a sentence part each; empty when the claim can be tested."""
-    found = []
+    unknown = [label(method) for method, pair in pairs.items() if pair is None]
+    if unknown:
+        return [f"the configuration has no method called {' or '.join(unknown)}"]
     trained = {(one.beta, one.gamma) for one in used}
-    for method, pair in pairs.items():
-        if pair is None:
-            found.append(f"the configuration has no method called {label(method)}")
-        elif pair not in trained:
-            found.append(f"there is no run with β = {pair[0]:g}, γ = {pair[1]:g}")
-        elif not values[method]:
-            found.append(f"{claim.evidence}.json of {label(method)} has no {claim.quantity}")
-    if found:
-        return found
+    absent = [label(pair) for pair in pairs.values() if pair not in trained]
+    if absent:
+        return [f"there is no {claim.evidence}.json with (β, γ) = {' or '.join(absent)}"]
+    without = [label(method) for method in pairs if not values[method]]
+    if without:
+        return [f"{claim.evidence}.json of {' and '.join(without)} has no {claim.quantity}"]
     return [
         f"no seed was trained both as {label(claim.method)} and as {label(rival)}"
         for rival in claim.compared_with
@@ -293,9 +290,7 @@ def _verdict(result: DatasetResult, family: int, decision: Decision) -> DatasetR
     )
 
 
-def _seeds_needed(
-    comparisons: Sequence[Comparison], family: int, decision: Decision
-) -> int | None:
+def _seeds_needed(comparisons: Sequence[Comparison], family: int, decision: Decision) -> int | None:
     """Return how many seeds would decide, were the observed means and spreads the true ones.
 
     To show a claim every inequality must be shown; to refute it one must be, after correction.
