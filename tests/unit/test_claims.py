@@ -152,7 +152,7 @@ def test_a_method_or_quantity_that_nobody_knows_is_named():
     scores = replace(LOWER_KL, evidence="scores", split="", quantity="mgi")
     files = [replace(one, kind="scores", values={"": {"mig": 0.1}}) for one in two_methods(5.0)]
     assert verdict(files, scores).results[0].reasons == [
-        "scores.json of β-GVAE and β-VAE has no mgi"
+        "there is no mgi in scores.json of β-GVAE and β-VAE"
     ]
 
 

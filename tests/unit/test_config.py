@@ -2,10 +2,12 @@
 
 from pathlib import Path
 
+import pytest
 import yaml
+from jsonschema import Draft202012Validator
 
 CONFIG = Path(__file__).parents[2] / "config"
-SCHEMA = Path(__file__).parents[2] / "workflow" / "schemas" / "config.schema.yaml"
+SCHEMAS = sorted((Path(__file__).parents[2] / "workflow" / "schemas").glob("*.yaml"))
 
 
 def load(path):
@@ -17,10 +19,14 @@ def objects(node):
         yield node
         for value in node.values():
             yield from objects(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from objects(value)
 
 
-def test_the_schema_is_closed_and_described():
-    for node in objects(load(SCHEMA)):
+@pytest.mark.parametrize("schema", SCHEMAS, ids=lambda path: path.name)
+def test_the_schema_is_closed_and_described(schema):
+    for node in objects(load(schema)):
         if "properties" in node and "type" in node:
             assert node["additionalProperties"] is False
             for name, entry in node["properties"].items():
@@ -32,13 +38,56 @@ def keys(node):
         for key, value in node.items():
             yield key
             yield from keys(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from keys(value)
 
 
 def test_every_key_of_the_configuration_is_documented():
     documented = (CONFIG / "README.md").read_text(encoding="utf-8")
-    config = load(CONFIG / "config.yaml")
+    config, claims = load(CONFIG / "config.yaml"), load(CONFIG / "claims.yaml")
     free = {*config["methods"], *config["datasets"]}
-    missing = sorted(
-        {key for key in keys(config) if key not in free and f"`{key}`" not in documented}
-    )
-    assert not missing
+    known = {*keys(config), *keys(claims)} - free
+    assert not sorted(key for key in known if f"`{key}`" not in documented)
+
+
+CLAIMS_SCHEMA = CONFIG.parent / "workflow" / "schemas" / "claims.schema.yaml"
+
+
+def errors(claims):
+    return [
+        error.message for error in Draft202012Validator(load(CLAIMS_SCHEMA)).iter_errors(claims)
+    ]
+
+
+def test_the_shipped_claims_fit_their_schema_and_name_methods_that_exist():
+    claims, config = load(CONFIG / "claims.yaml"), load(CONFIG / "config.yaml")
+    assert not errors(claims)
+    pairs = [list(map(float, pair)) for pair in config["table1"]["pairs"]]
+    for claim in claims["claims"]:
+        for method in [claim["method"], *claim["compared_with"]]:
+            known = method in config["methods"] if isinstance(method, str) else method in pairs
+            assert known, (claim["id"], method)
+
+
+@pytest.mark.parametrize(
+    ("claim", "changes"),
+    [
+        ("1a", {"marginn": 0.1}),
+        ("1a", {"margin": {"of_paper": 0.1, "of_gap": 0.1}}),
+        ("1a", {"margin": {"of_gap": 0.1}}),
+        ("1a", {"margin": -1}),
+        ("1a", {"quantity": "mig"}),
+        ("1a", {"beta": 4}),
+        ("1c", {"margin": 0}),
+        ("3a", {"beta": None}),
+        ("4a", {"split": "train"}),
+        ("4a", {"datasets": ["mnist"]}),
+        ("4a", {"relation": "above"}),
+    ],
+)
+def test_a_claim_that_makes_no_sense_is_refused(claim, changes):
+    claims = load(CONFIG / "claims.yaml")
+    (entry,) = [entry for entry in claims["claims"] if entry["id"] == claim]
+    entry.update(changes)
+    assert errors(claims)

@@ -57,7 +57,8 @@ def finished(tmp_path_factory):
 def test_every_output_is_made(finished):
     results = finished / "results" / "tiny"
     expected = {f"table{n}{end}" for n in (1, 2) for end in (".csv", ".md", ".tex")}
-    figures = ("fig4", "fig5", "fig6", "fig7", "fig8", "training_curves")
+    expected |= {"claims.json", "claims.md"}
+    figures = ("fig4", "fig5", "fig6", "fig7", "fig8", "training_curves", "rate_distortion")
     expected |= {f"{figure}{end}" for figure in figures for end in (".png", ".pdf")}
     assert {path.name for path in results.iterdir() if path.is_file()} == expected
     assert all((results / name).stat().st_size > 200 for name in expected)
@@ -88,6 +89,23 @@ def test_a_stand_in_shows_in_every_table_and_in_its_name(finished):
     assert arrays == {"celeba.drawn.npy", "chairs3d.drawn.npy", "dsprites.drawn.npy"}
 
 
+def test_nothing_of_a_tiny_run_is_judged(finished):
+    results = finished / "results" / "tiny"
+    claims = json.loads((results / "claims.json").read_text())["claims"]
+    assert {claim["verdict"] for claim in claims} == {"not judged", "not tested"}
+    assert "**Not judged: CelebA stand-in (drawn).**" in (results / "claims.md").read_text()
+
+
+def test_an_edited_claim_is_judged_anew(finished):
+    path = finished / "config" / "claims.yaml"
+    original = path.read_text()
+    path.write_text(original.replace("power: 0.8", "power: 0.9"))
+    try:
+        assert planned(finished) == {"claims": 1}
+    finally:
+        path.write_text(original)
+
+
 def test_a_second_run_does_nothing(finished):
     assert planned(finished) == {}
 
@@ -99,8 +117,10 @@ def test_another_beta_trains_that_method_alone(finished, tmp_path):
         "training": 3,
         "evaluation": 3,
         "table2": 1,
+        "claims": 1,
         "bars": 2,
         "training_curves": 1,
+        "rate_distortion": 1,
         "traversals": 3,
     }
 
@@ -109,12 +129,13 @@ def test_another_beta_trains_that_method_alone(finished, tmp_path):
     ("module", "rules"),
     [
         ("tables", {"table1", "table2"}),
-        ("figures", {"bars", "training_curves", "traversals"}),
+        ("figures", {"bars", "training_curves", "rate_distortion", "traversals"}),
+        ("claims/statistics", {"claims"}),
         (
             "datasets/drawn_faces",
             {
                 *("image_array", "training", "evaluation", "table1", "table2"),
-                *("bars", "training_curves", "traversals"),
+                *("claims", "bars", "training_curves", "rate_distortion", "traversals"),
             },
         ),
     ],
@@ -134,6 +155,17 @@ def test_a_misspelt_key_is_named(finished, tmp_path):
     wrong.write_text("training: {stepz: 4}\n")
     output = snakemake(finished, "--dry-run", configfiles=[wrong], check=False)
     assert "stepz" in output
+    assert "Traceback" not in output
+
+
+@pytest.mark.parametrize(("old", "new"), [("relation: close", "relation: near"), ("id: 1b", "")])
+def test_a_wrong_claim_stops_the_workflow_before_any_job(finished, tmp_path, old, new):
+    wrong = (finished / "config" / "claims.yaml").read_text().replace(old, new)
+    (tmp_path / "claims.yaml").write_text(wrong)
+    config = tmp_path / "mine.yaml"
+    config.write_text(f"claims: {tmp_path}/claims.yaml\n")
+    output = snakemake(finished, "--dry-run", configfiles=[config], check=False)
+    assert "claims.schema.yaml" in output or "near" in output
     assert "Traceback" not in output
 
 

@@ -115,6 +115,6 @@ TABLES = [
 ]
 FIGURES = [
     f"{RESULTS}/{figure}{extension}"
-    for figure in [*QUANTITY_OF_FIGURE, *DATASET_OF_FIGURE, "training_curves"]
+    for figure in [*QUANTITY_OF_FIGURE, *DATASET_OF_FIGURE, "training_curves", "rate_distortion"]
     for extension in PICTURE_EXTENSIONS
 ]

@@ -231,7 +231,7 @@ def _lacking(
         return [f"there is no {claim.evidence}.json with (β, γ) = {' or '.join(absent)}"]
     without = [label(method) for method in pairs if not values[method]]
     if without:
-        return [f"{claim.evidence}.json of {' and '.join(without)} has no {claim.quantity}"]
+        return [f"there is no {claim.quantity} in {claim.evidence}.json of {' and '.join(without)}"]
     return [
         f"no seed was trained both as {label(claim.method)} and as {label(rival)}"
         for rival in claim.compared_with
