@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from betagvae.claims.statistics import MOST_SEEDS, holm, power, seeds_needed, tails
+from betagvae.claims.statistics import MOST_SEEDS, holm, power, prediction, seeds_needed, tails
 from betagvae.runs import interval
 
 SEEDS = 5
@@ -78,6 +78,21 @@ def test_the_interval_covers_as_often_as_it_says(noise):
     one, other = NOISE[noise](np.random.default_rng(7))
     intervals = [interval(values, 0.95) for values in (one + 2 - other).tolist()]
     assert 0.935 < np.mean([i.low <= 2 <= i.high for i in intervals]) < 0.985
+
+
+def test_one_more_seed_lies_in_its_prediction_interval_as_often_as_it_says():
+    draws = np.random.default_rng(5).normal(3, 2, (TRIALS, SEEDS + 1))
+    intervals = [prediction(values[:-1], 0.95) for values in draws]
+    inside = [
+        low <= value <= high for (low, high), value in zip(intervals, draws[:, -1], strict=True)
+    ]
+    assert 0.935 < np.mean(inside) < 0.965
+
+
+def test_prediction_by_hand():
+    # Mean 2, standard deviation 1, t(0.975, 2) = 4.302653, √(1 + 1/3).
+    half = 4.302653 * (4 / 3) ** 0.5
+    assert prediction([1.0, 2.0, 3.0], 0.95) == pytest.approx((2 - half, 2 + half), rel=1e-6)
 
 
 def test_a_bootstrap_of_five_seeds_would_not():

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from statistics import stdev
 
 from betagvae.claims.definition import Claim, Margin, Method
-from betagvae.claims.statistics import tails
+from betagvae.claims.statistics import prediction, tails
 from betagvae.runs import Interval, interval
 
 _SIGNS = {"lower": ((-1, -1),), "higher": ((1, -1),), "close": ((-1, 1), (1, 1))}
@@ -44,6 +44,8 @@ class Comparison:
     in_favour: int
     """Seeds whose own surplus is above zero."""
     paper_difference: float | None
+    one_more_seed: tuple[float, float] | None
+    """Where the difference of one more seed would lie: the paper's, if it were one."""
     problem: str
     """Why nothing can be decided, whatever the numbers; empty where it can."""
     p_for: float | None = None
@@ -54,6 +56,14 @@ class Comparison:
     """The same, adjusted (Holm) for all inequalities of the claim."""
     p_sign_flip: float | None = None
     """As `p_for`, by an exact sign-flip test: a check that assumes no normality."""
+
+    @property
+    def paper_fits(self) -> bool | None:
+        """Whether the paper's difference is what one more seed could give; None if unknown."""
+        if self.paper_difference is None or self.one_more_seed is None:
+            return None
+        low, high = self.one_more_seed
+        return low <= self.paper_difference <= high
 
 
 def label(method: Method) -> str:
@@ -126,7 +136,7 @@ def _decision(
         "side": "above" if sign > 0 else "below",
         "in_favour": sum(value > 0 for value in surpluses),
         "problem": _problem(surpluses),
-        **dict.fromkeys(("bound", "difference", "surplus", "spread")),
+        **dict.fromkeys(("bound", "difference", "surplus", "spread", "one_more_seed")),
     }
     if not all(map(math.isfinite, surpluses)):
         return found
@@ -137,6 +147,7 @@ def _decision(
         p = tails(surpluses)
         found |= {"p_for": p.above, "p_against": p.below, "p_sign_flip": p.sign_flip}
         found["spread"] = stdev(surpluses)
+        found["one_more_seed"] = prediction(differences, level)
     return found
 
 

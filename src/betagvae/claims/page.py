@@ -72,7 +72,7 @@ def _row(claim: Claim, test: DatasetResult) -> list[str]:
         compared,
         _range(weakest.difference),
         _claimed(weakest),
-        _number(weakest.paper_difference),
+        _paper(weakest, test),
         str(len(weakest.seeds)),
         _seeds_needed(test),
     ]
@@ -92,6 +92,14 @@ def _compared(comparison: Comparison) -> str:
 
 def _claimed(comparison: Comparison) -> str:
     return f"{comparison.side} {_number(comparison.bound)}"
+
+
+def _paper(comparison: Comparison, test: DatasetResult) -> str:
+    """Return the paper's difference, marked where it is not what our seeds would give."""
+    text = _number(comparison.paper_difference)
+    if test.verdict is Verdict.NOT_JUDGED or comparison.paper_fits is not False:
+        return text
+    return f"{text} (!)"
 
 
 def _seeds_needed(test: DatasetResult) -> str:
@@ -125,10 +133,11 @@ def _legend(decision: Decision) -> str:
     return (
         "Difference: mean over seeds, each seed's trainings paired. Claimed: where the paper's "
         "claim puts it, with the margin that counts. Paper: the difference of the paper's own "
-        "numbers, for which it gives no spread. Where a claim has several comparisons, the one "
-        "that supports it least is shown. Seeds needed: about how many would decide with a "
-        f"probability of {100 * decision.power:g} %, were the difference and spread seen here the "
-        "true ones."
+        "numbers, for which it gives no spread; (!) where it lies outside what one more seed of "
+        f"ours would give in {100 * decision.level:g} % of cases. Where a claim has several "
+        "comparisons, the one that supports it least is shown. Seeds needed: about how many would "
+        f"decide with a probability of {100 * decision.power:g} %, were the difference and spread "
+        "seen here the true ones."
     )
 
 
@@ -174,7 +183,9 @@ def _outcome(test: DatasetResult) -> str:
     length = "" if test.steps is None else f"{test.steps:,} steps"
     details = ", ".join(part for part in (split, length, _basis(test)) if part)
     why = _sentence(test.reasons) if test.reasons else _shown(test)
-    return f"**{test.data}: {test.verdict}.** {why}" + (f" ({details})" if details else "")
+    text = f"**{test.data}: {test.verdict}.** {why}" + (f" ({details})" if details else "")
+    others = "; ".join(f"{split} split: {verdict}" for split, verdict in test.elsewhere.items())
+    return text + (f" The paper names no split; on the {others}." if others else "")
 
 
 def _basis(test: DatasetResult) -> str:
@@ -212,7 +223,7 @@ def _comparisons(tests: Sequence[DatasetResult], decision: Decision) -> str:
             f"{c.in_favour} of {len(c.seeds)}",
             _p(c.p_for),
             _p(c.p_against if c.p_against_adjusted is None else c.p_against_adjusted),
-            _number(c.paper_difference),
+            _paper(c, test),
         ]
         for test in tests
         for c in test.comparisons
@@ -247,7 +258,13 @@ decides:
   trainings shorter than {decision.least_steps:,} steps;
 - **not tested**: a run or a file is missing, and which one is stated.
 
-Assumed: seeds are independent, and differences between trainings that share a seed are about
-normal (Student's t). The margins are choices of this reproduction, since the paper gives none. Each
-claim is decided on its own: no correction is made for the number of claims. The intervals tell how
-results vary with the seed, not with other images, settings or hardware."""
+The paper's own number is set beside ours: (!) marks it where it lies outside the {percent}
+prediction interval for one more seed, so that it is not a number that our seeds could give. A claim
+can be reproduced and marked so: the effect is there, but not in the paper's size.
+
+Assumed: seeds are independent, their number was fixed beforehand (adding seeds until a verdict
+appears makes wrong ones more frequent: train the number that is needed at once), and differences
+between trainings that share a seed are about normal (Student's t). The margins are choices of this
+reproduction, since the paper gives none. Each claim is decided on its own: no correction is made
+for the number of claims. The intervals tell how results vary with the seed, not with other images,
+settings or hardware."""

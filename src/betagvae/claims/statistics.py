@@ -60,6 +60,18 @@ def tails(values: Sequence[float]) -> Tails:
     )
 
 
+def prediction(values: Sequence[float], level: float) -> tuple[float, float]:
+    """Return where one more seed's value would lie with probability `level`.
+
+    For setting a single published number beside several seeds (Patil, Peng & Leek 2016,
+    *Perspectives on Psychological Science* 11(4), 539–544); at least two values, normal.
+    """
+    array = np.asarray(values, dtype=np.float64)
+    n, mean = len(array), array.mean()
+    half = student_t.ppf((1 + level) / 2, n - 1) * array.std(ddof=1) * math.sqrt(1 + 1 / n)
+    return float(mean - half), float(mean + half)
+
+
 def holm(p_values: Sequence[float]) -> list[float]:
     """Return p-values adjusted for looking at all of them (Holm 1979), in the given order."""
     count, largest = len(p_values), 0.0

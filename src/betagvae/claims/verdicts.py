@@ -7,7 +7,7 @@ is shown to be false, after Holm's correction for having looked at all of them.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from itertools import chain
 
@@ -74,6 +74,8 @@ class DatasetResult:
     seeds_needed: int | None
     """About how many seeds would decide, where seeds are what is missing."""
     inputs: list[str]
+    elsewhere: dict[str, Verdict] = field(default_factory=dict)
+    """Verdict by other split, for a claim about the held-out one: the paper names none."""
 
 
 @dataclass(frozen=True)
@@ -113,10 +115,32 @@ def _judge(
     methods: Mapping[str, tuple[float, float]],
     decision: Decision,
 ) -> ClaimResult:
-    examined = [_examine(claim, name, evidence, methods, decision) for name in claim.datasets]
-    results = _decide(examined, decision)
+    results = _results(claim, evidence, methods, decision)
+    if claim.split == "held_out":
+        splits = dict.fromkeys(chain.from_iterable(list(one.values)[1:] for one in evidence))
+        for split in splits:
+            other = _results(replace(claim, split=split), evidence, methods, decision)
+            results = [_with_split(*both, split) for both in zip(results, other, strict=True)]
     found = {result.verdict for result in results}
     return ClaimResult(claim, next(v for v in _FIRST_OF if v in found), results)
+
+
+def _results(
+    claim: Claim,
+    evidence: Sequence[Evidence],
+    methods: Mapping[str, tuple[float, float]],
+    decision: Decision,
+) -> list[DatasetResult]:
+    """Return the verdict on each data set, on the claim's split."""
+    examined = [_examine(claim, name, evidence, methods, decision) for name in claim.datasets]
+    return _decide(examined, decision)
+
+
+def _with_split(result: DatasetResult, other: DatasetResult, split: str) -> DatasetResult:
+    """Add the verdict on another split, where both mean something."""
+    if {result.verdict, other.verdict} & {Verdict.NOT_JUDGED, Verdict.NOT_TESTED}:
+        return result
+    return replace(result, elsewhere={**result.elsewhere, split: other.verdict})
 
 
 def _examine(
