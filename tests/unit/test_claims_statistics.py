@@ -58,6 +58,10 @@ def test_seeds_needed_end_somewhere():
     assert MOST_SEEDS == 1000
 
 
+def test_five_seeds_find_what_the_readme_says():
+    assert power(1.65, 1.0, SEEDS, 0.025) < 0.8 < power(1.7, 1.0, SEEDS, 0.025)
+
+
 def test_power_is_how_often_a_simulated_effect_is_found():
     generator = np.random.default_rng(0)
     draws = generator.normal(1.5, 1.0, (TRIALS, SEEDS))
