@@ -383,6 +383,7 @@ def test_the_page_has_the_verdicts_first_and_a_section_a_claim(written):
     assert page.index("| 1a |") < page.index("## 1a.")
     assert all(f"## {claim}. " in page for claim in SHIPPED)
     assert "| **reproduced** |" in page
+    assert "No claim" not in page
     assert "below −1.68" in page
     assert "features: inception" in page
     assert "The paper names no split; on the train split: reproduced." in page
@@ -398,6 +399,7 @@ def test_the_page_warns_of_stand_ins_before_anything_else(tmp_path):
     ]
     judge_claims(CLAIMS, paths, METHODS, 0.95, tmp_path / "c.json", tmp_path / "c.md")
     page = (tmp_path / "c.md").read_text()
+    assert page.index("**No claim of the paper is judged here.**") < page.index("| Claim |")
     assert page.index("**Not judged: CelebA stand-in (drawn).**") < page.index("| Claim |")
     assert "0 reproduced, 0 not reproduced, 0 inconclusive" in page
 

@@ -39,10 +39,13 @@ def as_page(results: Sequence[ClaimResult], decision: Decision) -> str:
 
 
 def _not_judged(results: Sequence[ClaimResult]) -> list[str]:
-    """Return a warning a data set whose numbers must not be judged."""
+    """Return a warning where nothing is judged, and one a data set that must not be."""
     tests = [test for result in results for test in result.results]
     barred = {test.data: test.reasons for test in tests if test.verdict is Verdict.NOT_JUDGED}
-    return [f"**Not judged: {data}.** {_sentence(reasons)}" for data, reasons in barred.items()]
+    listed = [f"**Not judged: {data}.** {_sentence(reasons)}" for data, reasons in barred.items()]
+    if {test.verdict for test in tests} <= {Verdict.NOT_JUDGED, Verdict.NOT_TESTED}:
+        return ["**No claim of the paper is judged here.**", *listed]
+    return listed
 
 
 def _counts(results: Sequence[ClaimResult]) -> str:
