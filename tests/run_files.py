@@ -16,6 +16,7 @@ def _write(folder, name, dataset, pair, seed, content, changes):
         "beta": float(beta),
         "gamma": float(gamma),
         "seed": seed,
+        "likelihood": "squared_error" if dataset == "celeba" else "bernoulli",
         "steps": 1_000_000,
     }
     path = run / f"{name}.json"
@@ -34,9 +35,7 @@ def write_metrics(folder, dataset, pair, seed, error, kl, **changes):
         }
         for name, shift in (("train", 10), ("test", 0))
     }
-    likelihood = "squared_error" if dataset == "celeba" else "bernoulli"
-    content = {"likelihood": likelihood, "splits": splits}
-    return _write(folder, "metrics", dataset, pair, seed, content, changes)
+    return _write(folder, "metrics", dataset, pair, seed, {"splits": splits}, changes)
 
 
 def write_scores(folder, dataset, pair, seed, scores, **changes):

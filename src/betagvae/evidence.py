@@ -8,18 +8,20 @@ from typing import Any
 
 from betagvae.errors import UserError
 from betagvae.files import read_json
-from betagvae.runs import QUANTITIES, Training, comparable, identity, read_run
+from betagvae.runs import Identified, identity, in_order, load_results
 
 ALL = ""
 """Stands for the split where a file does not tell splits apart."""
 
 
 @dataclass(frozen=True)
-class Evidence(Training):
+class Evidence(Identified):
     """One file of numbers about one training."""
 
     kind: str
     """`metrics`, `scores` or `quality`."""
+    basis: str
+    """What the numbers rest on: metrics on the likelihood, quality on the feature network."""
     values: Mapping[str, Mapping[str, float]]
     """Split (test first) to quantity to value."""
 
@@ -31,7 +33,7 @@ class Evidence(Training):
 
 
 def load_evidence(paths: Iterable[Path]) -> list[Evidence]:
-    """Read files of all kinds, sorted by kind, then as in `betagvae.runs.load_runs`.
+    """Read files of all kinds, sorted by kind, then as in `betagvae.runs.load_results`.
 
     Raises
     ------
@@ -39,49 +41,66 @@ def load_evidence(paths: Iterable[Path]) -> list[Evidence]:
         When a file is damaged or of no known kind, two files of a kind describe one training, or
         two of a kind and data set cannot be compared.
     """
-    read = sorted((_evidence(Path(path)) for path in paths), key=lambda one: one.kind)
-    kinds = itertools.groupby(read, key=lambda one: one.kind)
-    return [one for _, group in kinds for one in comparable(group)]
+    by_kind: dict[str, list[Path]] = {}
+    for path in map(Path, paths):
+        by_kind.setdefault(_kind(path), []).append(path)
+    read = [load_results(by_kind[kind], _READERS[kind]) for kind in sorted(by_kind)]
+    for one, other in itertools.chain.from_iterable(map(itertools.pairwise, read)):
+        _check_alike(one, other)
+    return list(itertools.chain.from_iterable(read))
 
 
-def _evidence(path: Path) -> Evidence:
+def _kind(path: Path) -> str:
     content = read_json(path)
-    for key, reader in _READERS.items():
+    for kind, key in _KEYS.items():
         if key in content:
-            try:
-                return reader(path, content)
-            except KeyError as error:
-                raise UserError(f"{path} lacks {error}: make it again") from error
-    raise UserError(f"{path} has none of {', '.join(_READERS)}: give metrics, scores or quality")
+            return kind
+    raise UserError(f"{path} has none of {', '.join(_KEYS.values())}: give {', '.join(_KEYS)}")
+
+
+def _check_alike(one: Evidence, other: Evidence) -> None:
+    """Refuse what `load_results` lets pass: other lengths of training, other feature networks."""
+    alike = (one.steps, one.basis) == (other.steps, other.basis)
+    if one.dataset == other.dataset and not alike:
+        raise UserError(
+            f"{one.path} and {other.path} differ in steps or in what measures them and cannot be "
+            "compared: make both with one configuration"
+        )
 
 
 def _metrics(path: Path, content: dict[str, Any]) -> Evidence:
-    run = read_run(path, content)
-    values = {
-        split: {quantity: getattr(part, quantity) for quantity in QUANTITIES}
-        for split, part in run.splits.items()
-    }
-    return Evidence(**identity(path, content, "likelihood"), kind="metrics", values=values)
+    splits = content["splits"]
+    values = {split: _numbers(splits[split]) for split in in_order(splits)}
+    return _evidence(path, content, "metrics", content["likelihood"], values)
 
 
 def _scores(path: Path, content: dict[str, Any]) -> Evidence:
-    values = {ALL: content["scores"]}
-    return Evidence(**identity(path, content), kind="scores", values=values)
+    return _evidence(path, content, "scores", "", {ALL: _numbers(content["scores"])})
 
 
 def _quality(path: Path, content: dict[str, Any]) -> Evidence:
-    same = identity(path, content, "features")
-    numbers = {
-        name: value
-        for name, value in content.items()
-        if name not in same and name != "images" and isinstance(value, int | float)
-    }
-    return Evidence(**same, kind="quality", values={ALL: numbers})
+    return _evidence(path, content, "quality", content["features"], {ALL: _numbers(content)})
 
+
+def _evidence(
+    path: Path,
+    content: dict[str, Any],
+    kind: str,
+    basis: str,
+    values: Mapping[str, Mapping[str, float]],
+) -> Evidence:
+    return Evidence(path, **identity(content), kind=kind, basis=basis, values=values)
+
+
+def _numbers(content: Mapping[str, Any]) -> dict[str, float]:
+    return {name: value for name, value in content.items() if isinstance(value, int | float)}
+
+
+_KEYS = {"metrics": "splits", "scores": "scores", "quality": "features"}
+"""Kind of file to the key that tells it."""
 
 _READERS: dict[str, Callable[[Path, dict[str, Any]], Evidence]] = {
-    "splits": _metrics,
+    "metrics": _metrics,
     "scores": _scores,
-    "features": _quality,
+    "quality": _quality,
 }
-"""The key that tells a kind of file, and its reader."""

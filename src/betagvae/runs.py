@@ -2,8 +2,8 @@
 
 import itertools
 import math
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any, TypeVar
@@ -42,34 +42,31 @@ class SplitMetrics:
 
 
 @dataclass(frozen=True)
-class Training:
-    """What one training was, as every file beside it says."""
+class Identified:
+    """What every result file says of the training that it is about."""
 
     path: Path
     dataset: str
     source: str
     stand_in: bool
+    likelihood: str
     beta: float
     gamma: float
     seed: int
     steps: int
-    basis: str
-    """What its numbers rest on besides: only numbers on one basis can be compared."""
 
 
-AnyTraining = TypeVar("AnyTraining", bound=Training)
+IDENTITY = tuple(field.name for field in fields(Identified) if field.name != "path")
+"""The keys of a result file that tell which training it is about."""
+
+Result = TypeVar("Result", bound=Identified)
 
 
 @dataclass(frozen=True)
-class Run(Training):
+class Run(Identified):
     """One training, as its metrics file describes it."""
 
     splits: dict[str, SplitMetrics]
-
-    @property
-    def likelihood(self) -> str:
-        """The likelihood, and with it the unit of the reconstruction error."""
-        return self.basis
 
     @property
     def held_out(self) -> str:
@@ -92,61 +89,65 @@ def load_runs(paths: Iterable[Path]) -> list[Run]:
     Raises
     ------
     UserError
-        When a file is damaged, or two files describe one training or mix real images and
-        stand-ins, likelihoods or lengths of training within a data set.
+        As `load_results`.
     """
-    return comparable(read_run(Path(path), read_json(Path(path))) for path in paths)
+    return load_results(paths, _run)
 
 
-def comparable(trainings: Iterable[AnyTraining]) -> list[AnyTraining]:
-    """Return trainings in the order of `load_runs`.
+def load_results(
+    paths: Iterable[Path], read: Callable[[Path, dict[str, Any]], Result]
+) -> list[Result]:
+    """Read result files, one a training, sorted by data set (the paper's order), β, γ and seed.
+
+    Parameters
+    ----------
+    paths
+        JSON files.
+    read
+        Makes a result of a path and its content; a `KeyError` stands for a damaged file.
 
     Raises
     ------
     UserError
-        When two are the same, or two of a data set cannot be compared.
+        When a file is damaged, or two files describe one training or mix real images and
+        stand-ins, or likelihoods, within a data set.
     """
-    ordered = sorted(trainings, key=_order)
-    for one, other in itertools.pairwise(ordered):
+    results = sorted((_read(Path(path), read) for path in paths), key=_order)
+    for one, other in itertools.pairwise(results):
         if _order(one) == _order(other):
             raise UserError(f"{one.path} and {other.path} are of the same run: give one of them")
         if one.dataset == other.dataset and _kind(one) != _kind(other):
             raise UserError(
-                f"{one.path} and {other.path} differ in source, steps or what is measured and "
-                "cannot be compared: make both with one configuration"
+                f"{one.path} and {other.path} differ in source or likelihood and cannot be "
+                "compared: make both with one configuration"
             )
-    return ordered
+    return results
 
 
-def _kind(training: Training) -> tuple[str, bool, int, str]:
-    return training.source, training.stand_in, training.steps, training.basis
-
-
-def identity(path: Path, content: dict[str, Any], basis: str = "") -> dict[str, Any]:
-    """Return the fields of `Training` from a file's content; `basis` is the key of that field."""
-    names = ("dataset", "source", "stand_in", "beta", "gamma", "seed", "steps")
-    fields = {"path": path, **{name: content[name] for name in names}}
-    return {**fields, "basis": content[basis] if basis else ""}
-
-
-def read_run(path: Path, content: dict[str, Any]) -> Run:
-    """Return what a metrics file says.
-
-    Raises
-    ------
-    UserError
-        When it lacks something.
-    """
+def _read(path: Path, read: Callable[[Path, dict[str, Any]], Result]) -> Result:
     try:
-        splits = {name: _split(content["splits"][name]) for name in _splits(content)}
-        return Run(**identity(path, content, "likelihood"), splits=splits)
+        return read(path, read_json(path))
     except KeyError as error:
         raise UserError(f"{path} lacks {error}: evaluate the model again") from error
 
 
-def _splits(content: dict[str, Any]) -> list[str]:
-    """Return the names of the splits of a metrics file, test first."""
-    return [name for name in _SPLIT_ORDER if name in content["splits"]]
+def _kind(result: Identified) -> tuple[str, bool, str]:
+    return result.source, result.stand_in, result.likelihood
+
+
+def _run(path: Path, content: dict[str, Any]) -> Run:
+    splits = {name: _split(content["splits"][name]) for name in in_order(content["splits"])}
+    return Run(path, **identity(content), splits=splits)
+
+
+def identity(content: dict[str, Any]) -> dict[str, Any]:
+    """Return the part of a result file that tells which training it is about."""
+    return {name: content[name] for name in IDENTITY}
+
+
+def in_order(splits: Collection[str]) -> list[str]:
+    """Return the names of splits, the held-out one first."""
+    return [name for name in _SPLIT_ORDER if name in splits]
 
 
 def _split(content: dict[str, Any]) -> SplitMetrics:
@@ -164,16 +165,18 @@ def dataset_rank(dataset: str) -> tuple[int, str]:
     return (names.index(dataset) if dataset in names else len(names), dataset)
 
 
-def _order(run: Training) -> tuple[Any, ...]:
+def _order(run: Identified) -> tuple[Any, ...]:
     return (*dataset_rank(run.dataset), run.beta, run.gamma, run.seed)
 
 
-def datasets(runs: Sequence[Run]) -> list[str]:
+def datasets(runs: Sequence[Identified]) -> list[str]:
     """Return the data sets of the runs, in the paper's order."""
     return sorted({run.dataset for run in runs}, key=dataset_rank)
 
 
-def seeds_of(runs: Sequence[Run], dataset: str, beta: float, gamma: float) -> list[Run]:
+def seeds_of(
+    runs: Sequence[Result], dataset: str, beta: float, gamma: float, what: str = "metrics"
+) -> list[Result]:
     """Return one run a seed of a data set and pair of weights.
 
     Raises
@@ -183,7 +186,7 @@ def seeds_of(runs: Sequence[Run], dataset: str, beta: float, gamma: float) -> li
     """
     found = [run for run in runs if (run.dataset, run.beta, run.gamma) == (dataset, beta, gamma)]
     if not found:
-        raise missing("metrics", dataset, beta, gamma)
+        raise missing(what, dataset, beta, gamma)
     return found
 
 
@@ -222,3 +225,20 @@ def data_label(dataset: str, source: str, stand_in: bool) -> str:
 def split_label(split: str, splits: Iterable[str]) -> str:
     """Return the split's name to print; a set of which nothing is held out is `all images`."""
     return "all images" if list(splits) == ["train"] else split
+
+
+def stand_in_warning(results: Iterable[Any]) -> str:
+    """Return the line that must stand above a table with stand-ins; empty without any.
+
+    Parameters
+    ----------
+    results
+        Anything that has a `dataset` and a `stand_in`.
+    """
+    names = dict.fromkeys(DATASET_NAMES.get(r.dataset, r.dataset) for r in results if r.stand_in)
+    if not names:
+        return ""
+    return (
+        f"Warning: the numbers for {' and '.join(names)} are from drawn stand-in images, not from "
+        "the real ones, and cannot be compared with the paper's."
+    )

@@ -7,7 +7,6 @@ from pathlib import Path
 from betagvae import paper
 from betagvae.errors import UserError
 from betagvae.files import write_csv, write_text
-from betagvae.markdown import escaped, table
 from betagvae.runs import (
     DATASET_NAMES,
     LIKELIHOOD_UNITS,
@@ -192,14 +191,21 @@ def _printed(value: float | None) -> str:
     return "" if value is None else f"{value:.3f}"
 
 
+def _markdown_text(text: str) -> str:
+    return text.replace("|", "\\|").replace("*", "\\*")
+
+
 def _markdown(rows: Sequence[Row], caption: str) -> str:
-    markup = _Markup(escaped, lambda text: f"**{text}**")
+    markup = _Markup(_markdown_text, lambda text: f"**{text}**")
     header = _header(rows)
     left = 4 if _named(rows) else 2
-    numbers = ["Images", *header[left:]]
-    body = table(header, [_cells(rows, row, markup) for row in rows], numbers)
+    marks = [
+        "---" if index < left and name != "Images" else "---:" for index, name in enumerate(header)
+    ]
+    lines = [header, marks, *(_cells(rows, row, markup) for row in rows)]
+    table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
     warned = f"**{warning(rows)}**" if warning(rows) else ""
-    parts = [warned, escaped(caption), body, escaped(notes(rows))]
+    parts = [warned, _markdown_text(caption), table, _markdown_text(notes(rows))]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 

