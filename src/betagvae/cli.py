@@ -29,9 +29,9 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="betagvae", description=__doc__.splitlines()[0])
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     stages = (_add_data, _add_train, _add_evaluate)
-    tables = (_add_table1, _add_table2, _add_claims)
-    figures = (_add_bars, _add_curves, _add_rate_distortion, _add_traversals)
-    for add in stages + tables + figures:
+    results = (_add_table1, _add_table2, _add_bars, _add_curves, _add_traversals)
+    claims = (_add_rate_distortion, _add_claims)
+    for add in stages + results + claims:
         add(commands)
     return parser
 
@@ -192,26 +192,6 @@ def _table2(
     write_table(table2(metrics, dict(methods), level), *outputs, caption=caption)
 
 
-def _add_claims(commands: argparse._SubParsersAction) -> None:
-    p = commands.add_parser("claims", help="a verdict for each of the paper's claims")
-    p.add_argument("claims", type=Path, help="the claims file")
-    _add_methods(p)
-    evidence = "metrics.json, scores.json and quality.json of runs"
-    p.add_argument("--evidence", type=Path, nargs="+", required=True, help=evidence)
-    _add_level(p)
-    p.add_argument("--outputs", type=Path, nargs=2, required=True, metavar=("JSON", "MD"))
-    p.set_defaults(command=_claims)
-
-
-def _claims(
-    methods: list[tuple[str, tuple[float, float]]], outputs: list[Path], **options: object
-) -> None:
-    from betagvae.claims import judge_claims
-
-    data, page = outputs
-    judge_claims(methods=dict(methods), data=data, page=page, **options)
-
-
 def _add_bars(commands: argparse._SubParsersAction) -> None:
     p = commands.add_parser("bars", help="the paper's Figs. 4 and 5")
     p.add_argument("quantity", choices=("reconstruction_error", "kl"))
@@ -241,20 +221,6 @@ def _curves(methods: list[tuple[str, tuple[float, float]]], **options: object) -
     training_curves(methods=dict(methods), **options)
 
 
-def _add_rate_distortion(commands: argparse._SubParsersAction) -> None:
-    p = commands.add_parser("rate-distortion", help="reconstruction error against KL of all runs")
-    _add_methods(p)
-    p.add_argument("--metrics", type=Path, nargs="+", required=True, help="metrics.json of runs")
-    p.add_argument("--outputs", type=Path, nargs="+", required=True)
-    p.set_defaults(command=_rate_distortion)
-
-
-def _rate_distortion(methods: list[tuple[str, tuple[float, float]]], **options: object) -> None:
-    from betagvae.rate_distortion import rate_distortion
-
-    rate_distortion(methods=dict(methods), **options)
-
-
 def _add_traversals(commands: argparse._SubParsersAction) -> None:
     p = commands.add_parser("traversals", help="the paper's Figs. 6 to 8")
     p.add_argument("array", type=Path)
@@ -275,3 +241,37 @@ def _traversals(runs: list[tuple[str, Path]], **options: object) -> None:
     models = {name: run / "model.safetensors" for name, run in runs}
     metrics = {name: run / "metrics.json" for name, run in runs}
     traversals(models=models, metrics=metrics, **options)
+
+
+def _add_rate_distortion(commands: argparse._SubParsersAction) -> None:
+    p = commands.add_parser("rate-distortion", help="reconstruction error against KL of all runs")
+    _add_methods(p)
+    p.add_argument("--metrics", type=Path, nargs="+", required=True, help="metrics.json of runs")
+    p.add_argument("--outputs", type=Path, nargs="+", required=True)
+    p.set_defaults(command=_rate_distortion)
+
+
+def _rate_distortion(methods: list[tuple[str, tuple[float, float]]], **options: object) -> None:
+    from betagvae.rate_distortion import rate_distortion
+
+    rate_distortion(methods=dict(methods), **options)
+
+
+def _add_claims(commands: argparse._SubParsersAction) -> None:
+    p = commands.add_parser("claims", help="a verdict for each of the paper's claims")
+    p.add_argument("claims", type=Path, help="the claims file")
+    _add_methods(p)
+    evidence = "metrics.json, scores.json and quality.json of runs"
+    p.add_argument("--evidence", type=Path, nargs="+", required=True, help=evidence)
+    _add_level(p)
+    p.add_argument("--outputs", type=Path, nargs=2, required=True, metavar=("JSON", "MD"))
+    p.set_defaults(command=_claims)
+
+
+def _claims(
+    methods: list[tuple[str, tuple[float, float]]], outputs: list[Path], **options: object
+) -> None:
+    from betagvae.claims import judge_claims
+
+    data, page = outputs
+    judge_claims(methods=dict(methods), data=data, page=page, **options)
