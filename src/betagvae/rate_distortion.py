@@ -179,12 +179,12 @@ def _fit_limits(axes: Axes, panel: _Panel) -> None:
 
 
 def _name_points(axes: Axes, points: Mapping[Pair, Sequence[Point]]) -> None:
-    """Write (β, γ) to the right of points, one text for those that lie on each other."""
+    """Write (β, γ) beside the rightmost point, one text for pairs that lie on each other."""
     places = {pair: axes.transLimits.transform(several) for pair, several in points.items()}
     for group in _groups({pair: place.mean(0) for pair, place in places.items()}):
         axes.annotate(
             " ".join(f"({beta:g}, {gamma:g})" for beta, gamma in group),
-            (max(places[pair][:, 0].max() for pair in group), places[group[0]][:, 1].mean()),
+            max(tuple(place) for pair in group for place in places[pair]),
             xycoords="axes fraction",
             xytext=(7, 0),
             textcoords="offset points",

@@ -1,7 +1,8 @@
 """A verdict for each of the paper's claims, from the numbers of all runs.
 
-``definition`` reads what is claimed, ``comparison`` sets two methods side by side, ``statistics``
-says what seeds can show, ``verdicts`` decides, ``page`` writes it down.
+``definition`` reads what is claimed, ``gathering`` finds the numbers, ``comparison`` sets two
+methods side by side, ``statistics`` says what seeds can show, ``verdicts`` decides, ``page`` writes
+it down.
 """
 
 from collections.abc import Mapping, Sequence

@@ -11,12 +11,11 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from itertools import chain
 
-from betagvae import paper
-from betagvae.claims.comparison import Comparison, Values, compare, label, shared_seeds
-from betagvae.claims.definition import Claim, Method
+from betagvae.claims.comparison import Comparison, compare
+from betagvae.claims.definition import Claim
+from betagvae.claims.gathering import Found, gather
 from betagvae.claims.statistics import holm, seeds_needed
 from betagvae.evidence import Evidence
-from betagvae.runs import DATASET_NAMES, data_label, split_label
 
 
 class Verdict(StrEnum):
@@ -151,130 +150,38 @@ def _examine(
     decision: Decision,
 ) -> DatasetResult:
     """Compare on one data set; open is `inconclusive` until `_decide`."""
-    of_dataset = [one for one in evidence if one.dataset == dataset]
-    files = [one for one in of_dataset if one.kind == claim.evidence]
-    pairs = {m: methods.get(m) if isinstance(m, str) else m for m in claim.methods}
-    used = [one for one in files if (one.beta, one.gamma) in pairs.values()]
-    values = {
-        method: _values(claim, [one for one in used if (one.beta, one.gamma) == pair])
-        for method, pair in pairs.items()
-    }
-    printed = _paper_values(claim, pairs, files[0]) if files else {}
-    lacking = _no_files(claim, dataset, of_dataset, files) or _lacking(claim, pairs, values, used)
-    lacking = lacking or _no_margin(claim, printed)
-    first = next(iter(used or files or of_dataset), None)
-    result = DatasetResult(
+    found = gather(claim, dataset, evidence, methods)
+    if found.lacking:
+        verdict, reasons, comparisons = Verdict.NOT_TESTED, found.lacking, []
+    else:
+        reasons = _barriers(found, decision)
+        verdict = Verdict.NOT_JUDGED if reasons else Verdict.INCONCLUSIVE
+        rivals = (
+            compare(claim, rival, found.values, found.printed, decision.level)
+            for rival in claim.compared_with
+        )
+        comparisons = list(chain.from_iterable(rivals))
+    return DatasetResult(
         dataset=dataset,
-        data=data_label(dataset, first.source, first.stand_in) if first else _name(dataset),
-        stand_in=first.stand_in if first else False,
-        split=_split(claim, used[0]) if used else "",
-        basis=used[0].basis if used else "",
-        steps=first.steps if first else None,
-        verdict=Verdict.NOT_TESTED,
-        reasons=lacking,
-        comparisons=[],
+        data=found.data,
+        stand_in=found.stand_in,
+        split=found.split,
+        basis=found.basis,
+        steps=found.steps,
+        verdict=verdict,
+        reasons=reasons,
+        comparisons=comparisons,
         seeds_needed=None,
-        inputs=[one.path.as_posix() for one in used],
-    )
-    if lacking or first is None:
-        return result
-    rivals = (compare(claim, r, values, printed, decision.level) for r in claim.compared_with)
-    barriers = _barriers(first, decision)
-    return replace(
-        result,
-        verdict=Verdict.NOT_JUDGED if barriers else Verdict.INCONCLUSIVE,
-        reasons=barriers,
-        comparisons=list(chain.from_iterable(rivals)),
+        inputs=found.inputs,
     )
 
 
-def _name(dataset: str) -> str:
-    return DATASET_NAMES.get(dataset, dataset)
-
-
-def _split(claim: Claim, one: Evidence) -> str:
-    if not claim.split:
-        return ""
-    split = next(iter(one.values)) if claim.split == "held_out" else claim.split
-    return split_label(split, one.values)
-
-
-def _values(claim: Claim, files: Sequence[Evidence]) -> dict[int, float]:
-    """Return the claim's quantity by seed, of the files that have it."""
-    found = {one.seed: one.values_of(claim.split) for one in files}
-    if claim.quantity == "objective":
-        return {
-            seed: part["reconstruction_error"] + claim.beta * part["kl"]
-            for seed, part in found.items()
-            if part
-        }
-    values = {seed: part.get(claim.quantity) for seed, part in found.items()}
-    return {seed: value for seed, value in values.items() if value is not None}
-
-
-def _paper_values(
-    claim: Claim, pairs: Mapping[Method, tuple[float, float] | None], one: Evidence
-) -> dict[Method, float]:
-    """Return what the paper prints of the claim's methods, in a unit like that of the evidence."""
-    alike = claim.quantity == "kl" or one.basis == paper.LIKELIHOOD
-    if claim.evidence != "metrics" or not alike:
-        return {}
-    rows = {m: paper.reported(one.dataset, *pair) for m, pair in pairs.items() if pair}
-    return {method: _printed(claim, row) for method, row in rows.items() if row}
-
-
-def _printed(claim: Claim, row: paper.Reported) -> float:
-    if claim.quantity == "objective":
-        return row.reconstruction_error + claim.beta * row.kl
-    return getattr(row, claim.quantity)
-
-
-def _no_files(
-    claim: Claim, dataset: str, of_dataset: Sequence[Evidence], files: Sequence[Evidence]
-) -> list[str]:
-    if not of_dataset:
-        return [f"there is no run of {_name(dataset)}"]
-    if not files:
-        return [f"there is no {claim.evidence}.json of {_name(dataset)}"]
-    return []
-
-
-def _lacking(
-    claim: Claim,
-    pairs: Mapping[Method, tuple[float, float] | None],
-    values: Values,
-    used: Sequence[Evidence],
-) -> list[str]:
-    """Return what is missing, a sentence part each; empty when the claim can be tested."""
-    unknown = [label(method) for method, pair in pairs.items() if pair is None]
-    if unknown:
-        return [f"the configuration has no method called {' or '.join(unknown)}"]
-    trained = {(one.beta, one.gamma) for one in used}
-    absent = [label(pair) for pair in pairs.values() if pair not in trained]
-    if absent:
-        return [f"there is no {claim.evidence}.json with (β, γ) = {' or '.join(absent)}"]
-    without = [label(method) for method in pairs if not values[method]]
-    if without:
-        return [f"there is no {claim.quantity} in {claim.evidence}.json of {' and '.join(without)}"]
-    return [
-        f"no seed was trained both as {label(claim.method)} and as {label(rival)}"
-        for rival in claim.compared_with
-        if not shared_seeds(claim, rival, values)
-    ]
-
-
-def _no_margin(claim: Claim, printed: Mapping[Method, float]) -> list[str]:
-    if not claim.margin.of_paper or all(method in printed for method in claim.methods):
-        return []
-    return ["its margin is a part of the paper's difference, and the paper has no such number"]
-
-
-def _barriers(one: Evidence, decision: Decision) -> list[str]:
+def _barriers(one: Found, decision: Decision) -> list[str]:
     """Return why numbers that are there must not be judged."""
     found = []
     if one.stand_in:
         found.append("the images are drawn stand-ins, not the paper's data")
-    if one.steps < decision.least_steps:
+    if one.steps is not None and one.steps < decision.least_steps:
         found.append(
             f"trained for {one.steps:,} steps, and fewer than {decision.least_steps:,} are not "
             "judged"
