@@ -26,6 +26,9 @@ from betagvae.files import write_json
 SIDE = 64
 """Height and width of every image, pixels."""
 
+SPLIT_ORDER = ("test", "validation", "train")
+"""Names of splits, those held out from training first."""
+
 _REQUIRED = ("dataset", "source", "stand_in", "images", "channels", "packed", "splits", "factors")
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
@@ -72,6 +75,11 @@ class ImageArray:
     def splits(self) -> dict[str, range]:
         """Indices of each split that the set has."""
         return {name: range(*bounds) for name, bounds in self.metadata["splits"].items()}
+
+    @property
+    def held_out(self) -> str:
+        """Name of the split that was not trained on, or of all there is."""
+        return next(name for name in SPLIT_ORDER if name in self.splits)
 
     @property
     def factor_names(self) -> tuple[str, ...]:

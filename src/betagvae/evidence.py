@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from betagvae.arrays import SPLIT_ORDER
 from betagvae.errors import UserError
 from betagvae.files import read_json
-from betagvae.runs import Identified, identity, in_order, load_results
+from betagvae.identity import Identified, identity
+from betagvae.runs import load_results
 
 ALL = ""
 """Stands for the split where a file does not tell splits apart."""
@@ -70,7 +72,7 @@ def _check_alike(one: Evidence, other: Evidence) -> None:
 
 def _metrics(path: Path, content: dict[str, Any]) -> Evidence:
     splits = content["splits"]
-    values = {split: _numbers(splits[split]) for split in in_order(splits)}
+    values = {name: _numbers(splits[name]) for name in SPLIT_ORDER if name in splits}
     return _evidence(path, content, "metrics", content["likelihood"], values)
 
 

@@ -2,16 +2,18 @@
 
 import itertools
 import math
-from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any, TypeVar
 
 from scipy.stats import t as student_t
 
+from betagvae.arrays import SPLIT_ORDER
 from betagvae.errors import UserError
 from betagvae.files import read_json
+from betagvae.identity import Identified, identity
 
 DATASET_NAMES = {"celeba": "CelebA", "dsprites": "dSprites", "chairs3d": "3D Chairs"}
 """The paper's names, in the order of its figures 6 to 8."""
@@ -24,8 +26,6 @@ LIKELIHOOD_UNITS = {
     "bernoulli": "Bernoulli, nats summed over pixels",
 }
 """The unit of a reconstruction error under each likelihood."""
-
-_SPLIT_ORDER = ("test", "validation", "train")
 
 
 @dataclass(frozen=True)
@@ -40,24 +40,6 @@ class SplitMetrics:
     kl_per_latent: tuple[float, ...]
     """Nats, L."""
 
-
-@dataclass(frozen=True)
-class Identified:
-    """What every result file says of the training that it is about."""
-
-    path: Path
-    dataset: str
-    source: str
-    stand_in: bool
-    likelihood: str
-    beta: float
-    gamma: float
-    seed: int
-    steps: int
-
-
-IDENTITY = tuple(field.name for field in fields(Identified) if field.name != "path")
-"""The keys of a result file that tell which training it is about."""
 
 Result = TypeVar("Result", bound=Identified)
 
@@ -136,18 +118,9 @@ def _kind(result: Identified) -> tuple[str, bool, str]:
 
 
 def _run(path: Path, content: dict[str, Any]) -> Run:
-    splits = {name: _split(content["splits"][name]) for name in in_order(content["splits"])}
+    names = [name for name in SPLIT_ORDER if name in content["splits"]]
+    splits = {name: _split(content["splits"][name]) for name in names}
     return Run(path, **identity(content), splits=splits)
-
-
-def identity(content: dict[str, Any]) -> dict[str, Any]:
-    """Return the part of a result file that tells which training it is about."""
-    return {name: content[name] for name in IDENTITY}
-
-
-def in_order(splits: Collection[str]) -> list[str]:
-    """Return the names of splits, the held-out one first."""
-    return [name for name in _SPLIT_ORDER if name in splits]
 
 
 def _split(content: dict[str, Any]) -> SplitMetrics:
