@@ -22,6 +22,7 @@ include: "workflow/rules/train.smk"
 include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/scores.smk"
 include: "workflow/rules/paper.smk"
+include: "workflow/rules/claims.smk"
 
 
 localrules:
@@ -38,6 +39,7 @@ rule all:
     input:
         TABLES,
         FIGURES,
+        CLAIMS,
 
 
 rule data:

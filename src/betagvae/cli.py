@@ -33,8 +33,8 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     stages = (_add_data, _add_weights, _add_train, _add_evaluate, _add_scores, _add_quality)
     tables = (_add_table1, _add_table2, _add_score_tables, _add_quality_tables)
-    results = (*tables, _add_bars, _add_curves, _add_traversals)
-    for add in stages + results:
+    figures = (_add_bars, _add_curves, _add_rate_distortion, _add_traversals)
+    for add in (*stages, *tables, *figures, _add_claims):
         add(commands)
     return parser
 
@@ -237,6 +237,10 @@ def _add_methods(p: argparse.ArgumentParser) -> None:
 
 def _add_runs(p: argparse.ArgumentParser) -> None:
     p.add_argument("--metrics", type=Path, nargs="+", required=True, help="metrics.json of runs")
+    _add_level(p)
+
+
+def _add_level(p: argparse.ArgumentParser) -> None:
     p.add_argument("--level", type=float, default=0.95, help="confidence level of the intervals")
 
 
@@ -356,3 +360,37 @@ def _traversals(runs: list[tuple[str, Path]], **options: object) -> None:
     models = {name: run / "model.safetensors" for name, run in runs}
     metrics = {name: run / "metrics.json" for name, run in runs}
     traversals(models=models, metrics=metrics, **options)
+
+
+def _add_rate_distortion(commands: argparse._SubParsersAction) -> None:
+    p = commands.add_parser("rate-distortion", help="reconstruction error against KL of all runs")
+    _add_methods(p)
+    p.add_argument("--metrics", type=Path, nargs="+", required=True, help="metrics.json of runs")
+    p.add_argument("--outputs", type=Path, nargs="+", required=True)
+    p.set_defaults(command=_rate_distortion)
+
+
+def _rate_distortion(methods: list[tuple[str, tuple[float, float]]], **options: object) -> None:
+    from betagvae.rate_distortion import rate_distortion
+
+    rate_distortion(methods=dict(methods), **options)
+
+
+def _add_claims(commands: argparse._SubParsersAction) -> None:
+    p = commands.add_parser("claims", help="a verdict for each of the paper's claims")
+    p.add_argument("claims", type=Path, help="the claims file")
+    _add_methods(p)
+    evidence = "metrics.json, scores.json and quality.json of runs"
+    p.add_argument("--evidence", type=Path, nargs="+", required=True, help=evidence)
+    _add_level(p)
+    p.add_argument("--outputs", type=Path, nargs=2, required=True, metavar=("JSON", "MD"))
+    p.set_defaults(command=_claims)
+
+
+def _claims(
+    methods: list[tuple[str, tuple[float, float]]], outputs: list[Path], **options: object
+) -> None:
+    from betagvae.claims import judge_claims
+
+    data, page = outputs
+    judge_claims(methods=dict(methods), data=data, page=page, **options)

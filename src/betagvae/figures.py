@@ -33,7 +33,7 @@ COLOURS = ("#4477aa", "#ddaa33", "#228866", "#aa3377", "#66ccee", "#777777")
 STAND_IN = "drawn stand-in, not the paper's data"
 DPI = 140
 
-_UNITS = {"squared_error": "squared error", "bernoulli": "nats"}
+UNITS = {"squared_error": "squared error", "bernoulli": "nats"}
 _NO_DATES = {
     ".png": {"Software": None},
     ".pdf": {"CreationDate": None},
@@ -62,7 +62,8 @@ def title(dataset: str, stand_in: bool, detail: str = "", separator: str = " ") 
     return f"{name}{separator}— {STAND_IN}" if stand_in else name
 
 
-def _tidy(axes: Axes) -> None:
+def tidy(axes: Axes) -> None:
+    """Leave out the frame's upper and right side; small numbers."""
     axes.spines[["top", "right"]].set_visible(False)
     axes.tick_params(labelsize=8)
 
@@ -126,20 +127,20 @@ def _bar_panel(
         _bar(axes, x, values, level)
         printed = paper.reported(first.dataset, group[0].beta, group[0].gamma)
         if printed is not None:
-            axes.plot(x + 0.28, getattr(printed, quantity), **_PAPER_MARK)
+            axes.plot(x + 0.28, getattr(printed, quantity), **PAPER_MARK)
     shown = split_label(split, first.splits)
     detail = shown if shown == "all images" else f"{shown} split"
     axes.set_title(title(first.dataset, first.stand_in, detail, "\n"), fontsize=8.5)
-    unit = _UNITS.get(first.likelihood, "") if quantity == "reconstruction_error" else "nats"
+    unit = UNITS.get(first.likelihood, "") if quantity == "reconstruction_error" else "nats"
     axes.set_ylabel(f"{QUANTITIES[quantity]} an image ({unit})", fontsize=8)
     axes.set_xticks(range(len(methods)), methods)
     axes.set_xlim(-0.6, len(methods) - 0.4)
     axes.set_ylim(bottom=0)
     axes.margins(y=0.1)
-    _tidy(axes)
+    tidy(axes)
 
 
-_PAPER_MARK: dict[str, Any] = {
+PAPER_MARK: dict[str, Any] = {
     "marker": "D",
     "color": "white",
     "markeredgecolor": "#cc3311",
@@ -174,7 +175,7 @@ def _bar_legend(level: float) -> list[Line2D]:
     return [
         Line2D([], [], color="black", marker="_", label=f"mean and {100 * level:g} % interval"),
         Line2D([], [], **_SEED_MARK, label="one seed"),
-        Line2D([], [], **_PAPER_MARK, label="the paper's value (CelebA)"),
+        Line2D([], [], **PAPER_MARK, label="the paper's value (CelebA)"),
     ]
 
 
@@ -216,7 +217,7 @@ def curves_figure(histories: Sequence[Path], methods: Mapping[str, tuple[float, 
     panels = figure.subplots(len(names), len(QUANTITIES), squeeze=False)
     for row, name in zip(panels, names, strict=True):
         for axes, quantity in zip(row, QUANTITIES, strict=True):
-            unit = "nats" if quantity == "kl" else _UNITS.get(known[name]["likelihood"], "")
+            unit = "nats" if quantity == "kl" else UNITS.get(known[name]["likelihood"], "")
             axes.set_title(title(name, known[name]["stand_in"], separator="\n"), fontsize=9)
             axes.set_ylabel(f"{QUANTITIES[quantity]}\n({unit})", fontsize=8)
             for colour, (method, weights) in zip(cycle(COLOURS), methods.items(), strict=False):
@@ -281,5 +282,5 @@ def _tidy_curves(axes: Axes, quantity: str) -> None:
     axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
     axes.xaxis.set_major_formatter("{x:,.0f}")
     axes.grid(alpha=0.25, linewidth=0.5)
-    _tidy(axes)
+    tidy(axes)
     axes.tick_params(which="minor", labelsize=7)

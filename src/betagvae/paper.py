@@ -8,8 +8,13 @@ that the numbers were taken on. All of them are from CelebA.
 
 from dataclasses import dataclass
 
+DOI = "10.13364/j.issn.1672-6510.20220257"
+
 DATASET = "celeba"
 """The only data set that the paper gives numbers for."""
+
+LIKELIHOOD = "squared_error"
+"""The likelihood that the paper's reconstruction errors fit; it states none."""
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,8 @@ def test_every_output_is_made(finished):
     results = finished / "results" / "tiny"
     tables = ("table1", "table2", "scores", "quality")
     expected = {f"{table}{end}" for table in tables for end in (".csv", ".md", ".tex")}
-    figures = ("fig4", "fig5", "fig6", "fig7", "fig8", "training_curves")
+    expected |= {"claims.json", "claims.md"}
+    figures = ("fig4", "fig5", "fig6", "fig7", "fig8", "training_curves", "rate_distortion")
     expected |= {f"{figure}{end}" for figure in figures for end in (".png", ".pdf")}
     assert {path.name for path in results.iterdir() if path.is_file()} == expected
     assert all((results / name).stat().st_size > 200 for name in expected)
@@ -45,6 +46,23 @@ def test_a_stand_in_shows_in_every_table_and_in_its_name(finished):
     assert arrays == {"celeba.drawn.npy", "chairs3d.drawn.npy", "dsprites.drawn.npy"}
 
 
+def test_nothing_of_a_tiny_run_is_judged(finished):
+    results = finished / "results" / "tiny"
+    claims = json.loads((results / "claims.json").read_text())["claims"]
+    assert {claim["verdict"] for claim in claims} == {"not judged", "not tested"}
+    assert "**Not judged: CelebA stand-in (drawn).**" in (results / "claims.md").read_text()
+
+
+def test_an_edited_claim_is_judged_anew(finished):
+    path = finished / "config" / "claims.yaml"
+    original = path.read_text()
+    path.write_text(original.replace("power: 0.8", "power: 0.9"))
+    try:
+        assert planned(finished) == {"claims": 1}
+    finally:
+        path.write_text(original)
+
+
 def test_a_second_run_does_nothing(finished):
     assert planned(finished) == {}
 
@@ -60,8 +78,10 @@ def test_another_beta_trains_that_method_alone(finished, tmp_path):
         "table2": 1,
         "score_tables": 1,
         "quality_tables": 1,
+        "claims": 1,
         "bars": 2,
         "training_curves": 1,
+        "rate_distortion": 1,
         "traversals": 3,
     }
 
@@ -71,15 +91,16 @@ def test_another_beta_trains_that_method_alone(finished, tmp_path):
     [
         ("tables", {"table1", "table2"}),
         ("summary", {"score_tables", "quality_tables"}),
-        ("scores/mig", {"scores", "score_tables"}),
-        ("quality", {"quality", "quality_tables"}),
-        ("figures", {"bars", "training_curves", "traversals"}),
+        ("scores/mig", {"scores", "score_tables", "claims"}),
+        ("quality", {"quality", "quality_tables", "claims"}),
+        ("figures", {"bars", "training_curves", "rate_distortion", "traversals"}),
+        ("claims/statistics", {"claims"}),
         (
             "datasets/drawn_faces",
             {
                 *("image_array", "training", "evaluation", "scores", "quality"),
-                *("table1", "table2", "score_tables", "quality_tables"),
-                *("bars", "training_curves", "traversals"),
+                *("table1", "table2", "score_tables", "quality_tables", "claims"),
+                *("bars", "training_curves", "rate_distortion", "traversals"),
             },
         ),
     ],
@@ -99,4 +120,21 @@ def test_a_misspelt_key_is_named(finished, tmp_path):
     wrong.write_text("training: {stepz: 4}\n")
     output = snakemake(finished, "--dry-run", configfiles=[wrong], check=False)
     assert "stepz" in output
+    assert "Traceback" not in output
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "error"),
+    [
+        ("relation: close", "relation: near", "'near' is not one of"),
+        ("id: 1b", "", "'id' is a required property"),
+    ],
+)
+def test_a_wrong_claim_stops_the_workflow_before_any_job(finished, tmp_path, old, new, error):
+    wrong = (finished / "config" / "claims.yaml").read_text().replace(old, new)
+    (tmp_path / "claims.yaml").write_text(wrong)
+    config = tmp_path / "mine.yaml"
+    config.write_text(f"claims: {tmp_path}/claims.yaml\n")
+    output = snakemake(finished, "--dry-run", configfiles=[config], check=False)
+    assert error in output
     assert "Traceback" not in output

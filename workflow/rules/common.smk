@@ -36,6 +36,13 @@ wildcard_constraints:
     seed=r"\d+",
 
 
+def find_file(path):
+    """A file of the working directory or, where it has none, of the workflow itself."""
+    if Path(path).exists():
+        return path
+    return os.path.relpath(Path(workflow.basedir) / path)
+
+
 def array_path(dataset):
     """A drawn stand-in never has the name of the published data."""
     return f"{config['data_dir']}/{dataset}.{DATASETS[dataset]['source']}.npy"
@@ -107,6 +114,6 @@ TABLES = [
 ]
 FIGURES = [
     f"{RESULTS}/{figure}{extension}"
-    for figure in [*QUANTITY_OF_FIGURE, *DATASET_OF_FIGURE, "training_curves"]
+    for figure in [*QUANTITY_OF_FIGURE, *DATASET_OF_FIGURE, "training_curves", "rate_distortion"]
     for extension in PICTURE_EXTENSIONS
 ]

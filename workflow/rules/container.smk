@@ -18,10 +18,7 @@ def output_words(*command):
 
 
 def find_image():
-    """In the working directory, or beside the Snakefile."""
-    path = Path(config["container"])
-    if not path.exists():
-        path = Path(os.path.relpath(Path(workflow.basedir) / path))
+    path = Path(find_file(config["container"]))
     if CONTAINED and path.exists() and " " in str(path):
         link = Path(".snakemake", "image.sif")  # Snakemake takes no path with a space
         link.parent.mkdir(exist_ok=True)

@@ -1,0 +1,49 @@
+from snakemake.common.configfile import load_configfile
+
+CLAIMS_FILE = find_file(config["claims"])
+validate(load_configfile(CLAIMS_FILE), "../schemas/claims.schema.yaml", set_default=False)
+
+CLAIMS = multiext(f"{RESULTS}/claims", ".json", ".md")
+EVIDENCE = [f"{run}/{kind}.json" for run in ALL_RUNS for kind in ("metrics", "scores", "quality")]
+
+
+rule claims:
+    input:
+        claims=CLAIMS_FILE,
+        evidence=EVIDENCE,
+    output:
+        CLAIMS,
+    log:
+        f"{LOGS}/claims.log",
+    benchmark:
+        f"{BENCHMARKS}/claims.tsv"
+    threads: 1
+    resources:
+        **config["resources"]["paper"],
+    params:
+        methods=method_flags(),
+        settings=flags(config["tables"]),
+        code=source_digest("claims"),
+    shell:
+        "betagvae claims {input.claims:q} --methods {params.methods} "
+        "--evidence {input.evidence:q} {params.settings} --outputs {output:q} 2> {log:q}"
+
+
+rule rate_distortion:
+    input:
+        all_files(ALL_RUNS, "metrics.json"),
+    output:
+        multiext(f"{RESULTS}/rate_distortion", *PICTURE_EXTENSIONS),
+    log:
+        f"{LOGS}/rate_distortion.log",
+    benchmark:
+        f"{BENCHMARKS}/rate_distortion.tsv"
+    threads: 1
+    resources:
+        **config["resources"]["paper"],
+    params:
+        methods=method_flags(),
+        code=source_digest("rate_distortion"),
+    shell:
+        "betagvae rate-distortion --methods {params.methods} --metrics {input:q} "
+        "--outputs {output:q} 2> {log:q}"
