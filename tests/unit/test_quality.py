@@ -203,7 +203,7 @@ def test_same_seed_same_bytes_and_all_numbers(tmp_path, pictures, channels):
     assert found["images"] == 12
     identity = {"dataset", "source", "stand_in", "likelihood", "beta", "gamma", "seed", "steps"}
     numbers = {*FRECHET, *NUMBERS, "sharpness_data"}
-    assert found.keys() == identity | numbers | {"features", "split", "images"}
+    assert found.keys() == identity | numbers | {"features", "split", "images", "surroundings"}
     assert found["stand_in"] is True
     judged(tmp_path, array)
     assert (tmp_path / "quality.json").read_bytes() == first
