@@ -166,6 +166,14 @@ def test_a_distance_carries_the_name_of_its_network(tmp_path, features):
     assert latex.isascii()
 
 
+def test_the_sharpness_nearest_to_the_data_s_is_best(tmp_path):
+    paths = [write_quality(tmp_path, 1, 0, 0, "inception_v3", 0.75)]
+    paths.append(write_quality(tmp_path, 4, 0, 0, "inception_v3", 30.5))
+    markdown = written_quality(paths, tmp_path)[1]
+    line = "| Sharpness of samples | 0 or more | near 1 | 500 | 1 | **0.750 ± –** | 30.500 ± – |"
+    assert line in markdown
+
+
 def test_distances_by_two_networks_do_not_mix(tmp_path):
     paths = [
         write_quality(tmp_path, 1, 0, 0, "inception_v3", 0.25),
