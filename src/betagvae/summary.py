@@ -147,6 +147,13 @@ def _summary_row(
     )
 
 
+_COSTS: dict[str, Callable[[float], float]] = {
+    "higher": lambda value: -value,
+    "lower": lambda value: value,
+    "near 1": lambda value: abs(value - 1),
+}
+
+
 def best(row: SummaryRow) -> list[bool]:
     """Return which methods have the best mean; none where all tie or no direction is better."""
     means = [part.mean for part in row.over_seeds]
@@ -154,13 +161,6 @@ def best(row: SummaryRow) -> list[bool]:
         return [False] * len(means)
     costs = [_COSTS[row.quantity.better](mean) for mean in means]
     return [cost == min(costs) for cost in costs]
-
-
-_COSTS: dict[str, Callable[[float], float]] = {
-    "higher": lambda value: -value,
-    "lower": lambda value: value,
-    "near 1": lambda value: abs(value - 1),
-}
 
 
 def write_tables(
