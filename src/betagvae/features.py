@@ -78,6 +78,6 @@ def check_weights(path: Path) -> None:
         torch.load(path, weights_only=True, map_location="cpu")
     except Exception as error:
         raise UserError(
-            f"{path} holds no weights of a network ({type(error).__name__}): delete it, or set "
-            "quality.weights.path to another file"
+            f"{path} holds no weights of a network ({type(error).__name__}): delete it "
+            "to make it again"
         ) from error

@@ -30,8 +30,8 @@ FRECHET = {
 
 NUMBERS = {
     "ssim_reconstruction": Quantity("SSIM of reconstructions", "higher", -1, 1),
-    "sharpness_reconstruction": Quantity("Sharpness of reconstructions", "higher", 0, None),
-    "sharpness_sample": Quantity("Sharpness of samples", "higher", 0, None),
+    "sharpness_reconstruction": Quantity("Sharpness of reconstructions", "near 1", 0, None),
+    "sharpness_sample": Quantity("Sharpness of samples", "near 1", 0, None),
 }
 """Numbers that do not."""
 
@@ -90,5 +90,5 @@ def _notes(features: str) -> str:
         f"{NETWORKS[features]}. It is overestimated the more, the fewer the images: "
         "compare equal numbers only. Reconstructions decode the posterior's mean. SSIM compares "
         "each with its image. Sharpness is the variance of the Laplacian over that of the data: 1 "
-        "is as sharp as the data, less is blurred, more is noise."
+        "is as sharp as the data, less is blurred, more is noisy."
     )

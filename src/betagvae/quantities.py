@@ -9,7 +9,7 @@ class Quantity:
     """How to read a number."""
 
     label: str
-    better: Literal["higher", "lower", ""]
+    better: Literal["higher", "lower", "near 1", ""]
     """Empty where neither direction is better."""
     low: float
     high: float | None

@@ -1,12 +1,14 @@
 """The tables of disentanglement scores."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from betagvae.errors import UserError
 from betagvae.identity import identity
 from betagvae.runs import load_results
-from betagvae.scores import NUMBERS
+from betagvae.scores import NUMBERS, ScoreSizes
 from betagvae.summary import Judged, Methods, write_tables
 
 CAPTION = "Disentanglement scores of the methods"
@@ -22,6 +24,11 @@ NOTES = (
 )
 
 
+@dataclass(frozen=True)
+class _Scored(Judged):
+    settings: dict[str, float]
+
+
 def score_tables(
     scores: Sequence[Path], methods: Methods, level: float, outputs: Sequence[Path]
 ) -> None:
@@ -30,13 +37,36 @@ def score_tables(
     Raises
     ------
     UserError
-        When a file is damaged, runs cannot be compared or a data set lacks a method.
+        When a file is damaged, runs cannot be compared (other sizes are a reason) or a data set
+        lacks a method.
     """
     runs = load_results(scores, _read)
-    write_tables(runs, methods, NUMBERS, level, outputs, caption=CAPTION, notes=NOTES)
+    for run in runs:
+        if run.settings != runs[0].settings:
+            raise UserError(
+                f"{run.path} and {runs[0].path} were scored with other sizes: score them again "
+                "with one configuration"
+            )
+    notes = NOTES + _departures(runs[0].settings)
+    write_tables(runs, methods, NUMBERS, level, outputs, caption=CAPTION, notes=notes)
 
 
-def _read(path: Path, content: dict[str, Any]) -> Judged:
-    return Judged(
-        path, **identity(content), images=content["images"], values=dict(content["scores"])
+def _read(path: Path, content: dict[str, Any]) -> _Scored:
+    return _Scored(
+        path,
+        **identity(content),
+        images=content["images"],
+        values=dict(content["scores"]),
+        settings=dict(content["settings"]),
     )
+
+
+def _departures(settings: Mapping[str, float]) -> str:
+    """Say where the sizes are not the protocol's; empty where all are."""
+    usual = asdict(ScoreSizes())
+    other = [
+        f"{name} {settings[name]:,} for {value:,}"
+        for name, value in usual.items()
+        if settings[name] != value
+    ]
+    return f" Not the field's protocol: {', '.join(other)}." if other else ""

@@ -1,6 +1,6 @@
 """Numbers by which runs are judged: one tidy table of all, and one of the methods over seeds."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -49,7 +49,7 @@ class TidyRow:
     score: str
     value: float
     direction: str
-    """Which is better, ``higher`` or ``lower``; empty where neither is."""
+    """Which is better, ``higher``, ``lower`` or ``near 1``; empty where none is."""
     low: float
     high: float | None
     """Range of the score; None: no upper bound."""
@@ -147,13 +147,20 @@ def _summary_row(
     )
 
 
+_COSTS: dict[str, Callable[[float], float]] = {
+    "higher": lambda value: -value,
+    "lower": lambda value: value,
+    "near 1": lambda value: abs(value - 1),
+}
+
+
 def best(row: SummaryRow) -> list[bool]:
     """Return which methods have the best mean; none where all tie or no direction is better."""
     means = [part.mean for part in row.over_seeds]
     if not row.quantity.better or len(set(means)) == 1:
         return [False] * len(means)
-    target = max(means) if row.quantity.better == "higher" else min(means)
-    return [mean == target for mean in means]
+    costs = [_COSTS[row.quantity.better](mean) for mean in means]
+    return [cost == min(costs) for cost in costs]
 
 
 def write_tables(

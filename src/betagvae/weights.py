@@ -6,7 +6,6 @@ from torch_fidelity.feature_extractor_inceptionv3 import URL_INCEPTION_V3
 
 from betagvae.datasets.fetch import Published, obtain
 from betagvae.errors import UserError
-from betagvae.features import check_weights
 from betagvae.files import whole_file
 
 INCEPTION_WEIGHTS = Published(
@@ -31,7 +30,7 @@ def fetch_weights(output: Path, *, own: Path | None, urls: tuple[str, ...], fold
     Raises
     ------
     UserError
-        When they cannot be had, or the file holds none.
+        When they cannot be had, or a copy is not of the published ones: by others it is not FID.
     """
     try:
         found = obtain(
@@ -39,6 +38,11 @@ def fetch_weights(output: Path, *, own: Path | None, urls: tuple[str, ...], fold
         )
     except UserError as error:
         raise UserError(f"{error}; or choose another network as quality.features") from error
-    check_weights(found.path)
+    if not found.record["as_published"]:
+        raise UserError(
+            f"{found.path} is not the published {INCEPTION_WEIGHTS.name} (it has "
+            f"{INCEPTION_WEIGHTS.difference(found.record)}): set quality.weights.path to a copy "
+            "of that, or to null"
+        )
     with whole_file(output) as part:
         part.write_bytes(found.path.read_bytes())

@@ -253,18 +253,24 @@ def test_inception_reads_its_weights_from_the_file_and_downloads_nothing(
         NETWORKS["inception_v3"](None)
 
 
-def test_own_weights_are_checked_and_taken(tmp_path, inception_weights):
+def test_own_weights_are_taken_if_they_are_the_published_ones(
+    tmp_path, inception_weights, monkeypatch
+):
     output = tmp_path / "data" / "inception_v3.pth"
+    with pytest.raises(UserError, match=r"is not the published .* quality\.weights\.path"):
+        fetch_weights(output, own=inception_weights, urls=(), folder=tmp_path)
+    assert not output.exists()
+    digest = hashlib.sha256(inception_weights.read_bytes()).hexdigest()
+    monkeypatch.setattr(weights, "INCEPTION_WEIGHTS", Published("w.pth", (), digest))
     fetch_weights(output, own=inception_weights, urls=(), folder=tmp_path)
     assert output.read_bytes() == inception_weights.read_bytes()
 
 
 def test_a_file_without_weights_is_refused(tmp_path):
-    own = tmp_path / "own.pth"
-    own.write_bytes(b"<html>")
-    with pytest.raises(UserError, match=r"own\.pth holds no weights .* quality\.weights\.path"):
-        fetch_weights(tmp_path / "out.pth", own=own, urls=(), folder=tmp_path)
-    assert not (tmp_path / "out.pth").exists()
+    path = tmp_path / "own.pth"
+    path.write_bytes(b"<html>")
+    with pytest.raises(UserError, match=r"own\.pth holds no weights of a network"):
+        NETWORKS["inception_v3"](path)
 
 
 def test_weights_that_cannot_be_had_name_the_other_network(tmp_path, monkeypatch):

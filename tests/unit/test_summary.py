@@ -2,12 +2,14 @@
 
 import csv
 import json
+from dataclasses import asdict
 
 import pytest
 
 from betagvae.errors import UserError
 from betagvae.quality_tables import FRECHET, NUMBERS, quality_tables
 from betagvae.score_tables import score_tables
+from betagvae.scores import ScoreSizes
 
 METHODS = {"VAE": (1, 0), "β-VAE": (4, 0)}
 SCORES = {"mig": 0.1, "explicitness": 0.7, "active_units": 4.0, "total_correlation": 1.5}
@@ -30,9 +32,11 @@ def write_result(folder, beta, gamma, seed, dataset, **content):
     return path
 
 
-def write_scores(folder, beta, gamma, seed, shift=0.0, dataset="dsprites", images=737280):
+def write_scores(folder, beta, gamma, seed, shift=0.0, dataset="dsprites", images=737280, **sizes):
     scores = {name: value + shift for name, value in SCORES.items()}
-    return write_result(folder, beta, gamma, seed, dataset, images=images, scores=scores)
+    settings = {"seed": 0, **asdict(ScoreSizes(**sizes))}
+    content = {"images": images, "scores": scores, "settings": settings}
+    return write_result(folder, beta, gamma, seed, dataset, **content)
 
 
 def write_quality(folder, beta, gamma, seed, features, value):
@@ -123,6 +127,20 @@ def test_runs_scored_on_unequally_many_images_do_not_mix(sprites, tmp_path):
         written([*sprites, fewer], tmp_path)
 
 
+def test_sizes_that_are_not_the_protocol_s_are_told(sprites, tmp_path):
+    assert "Not the field's protocol" not in written(sprites, tmp_path)[1]
+    smaller = {"mig_points": 3000, "dci_trees": 10}
+    paths = [write_scores(tmp_path, *weights, 0, **smaller) for weights in METHODS.values()]
+    told = "Not the field's protocol: mig_points 3,000 for 10,000, dci_trees 10 for 50."
+    assert told in written(paths, tmp_path)[1]
+
+
+def test_runs_scored_with_other_sizes_do_not_mix(sprites, tmp_path):
+    other = write_scores(tmp_path, 4, 0, 2, mig_points=3000)
+    with pytest.raises(UserError, match="were scored with other sizes"):
+        written([*sprites, other], tmp_path)
+
+
 def test_damaged_scores_name_the_file(tmp_path):
     path = tmp_path / "scores.json"
     path.write_text('{"dataset": "dsprites"}')
@@ -164,6 +182,14 @@ def test_a_distance_carries_the_name_of_its_network(tmp_path, features):
     assert markdown.startswith("**Warning: the numbers for CelebA are from drawn stand-in images")
     assert r"Fr\'echet" in latex
     assert latex.isascii()
+
+
+def test_the_sharpness_nearest_to_the_data_s_is_best(tmp_path):
+    paths = [write_quality(tmp_path, 1, 0, 0, "inception_v3", 0.75)]
+    paths.append(write_quality(tmp_path, 4, 0, 0, "inception_v3", 30.5))
+    markdown = written_quality(paths, tmp_path)[1]
+    line = "| Sharpness of samples | 0 or more | near 1 | 500 | 1 | **0.750 ± –** | 30.500 ± – |"
+    assert line in markdown
 
 
 def test_distances_by_two_networks_do_not_mix(tmp_path):

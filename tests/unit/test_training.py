@@ -1,5 +1,6 @@
 import csv
 import dataclasses
+import itertools
 import os
 import signal
 import subprocess
@@ -237,6 +238,26 @@ def test_evaluation_agrees_with_the_objective(data, tmp_path):
     assert found["kl"] == pytest.approx(kl, rel=1e-5)
     assert found["reconstruction_error_of_mean_code"] == pytest.approx(error, rel=1e-5)
     torch.testing.assert_close(encoded["mean"][14:], mean, rtol=1e-4, atol=1e-5)
+
+
+def test_more_images_can_be_encoded_than_are_measured(data, tmp_path):
+    train(data, SETTINGS, **outputs(tmp_path))
+    paths = {"metrics": tmp_path / "metrics.json", "codes": tmp_path / "codes.safetensors"}
+    settings = EvaluationSettings(batch_size=4, threads=1, encoded_images=5, images=3)
+    evaluate(data, tmp_path / "model.safetensors", settings, **paths)
+    metrics, codes = read_json(paths["metrics"])["splits"], load_file(paths["codes"])
+    indices = codes["indices"].tolist()
+    assert [metrics[name]["images"] for name in ("train", "test")] == [3, 3]
+    assert len(set(indices[:5]) & set(range(14))) == len(set(indices[5:]) & set(range(14, 20))) == 5
+
+    # The measured images are among the encoded ones: some three of them have the mean KL.
+    kl = objective.kl_divergence_per_latent(codes["mean"], codes["log_variance"]).sum(1)
+    means = [torch.stack(three).mean().item() for three in itertools.combinations(kl[5:], 3)]
+    assert min(abs(mean - metrics["test"]["kl"]) for mean in means) < 1e-6 * abs(kl).max()
+
+    fewer = dataclasses.replace(settings, images=6)
+    with pytest.raises(UserError, match=r"evaluation\.encoded_images 5: only encoded images"):
+        evaluate(data, tmp_path / "model.safetensors", fewer, **paths)
 
 
 @pytest.mark.gpu

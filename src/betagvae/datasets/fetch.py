@@ -106,7 +106,7 @@ def _own_copy(file: Published, own: Path, key: str) -> Obtained:
     record = _record(file, own)
     if not record["as_published"]:
         logger.warning(
-            "%s is not the published %s, it has %s: used as it is, and recorded",
+            "%s is not the published %s: it has %s",
             *(own, file.name, file.difference(record)),
         )
     return Obtained(own, record)
