@@ -18,6 +18,7 @@ include: "workflow/rules/data.smk"
 include: "workflow/rules/train.smk"
 include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/paper.smk"
+include: "workflow/rules/metrics.smk"
 
 
 localrules:
@@ -34,6 +35,7 @@ rule all:
     input:
         TABLES,
         FIGURES,
+        METRICS,
 
 
 rule data:

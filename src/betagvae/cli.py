@@ -29,7 +29,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="betagvae", description=__doc__.splitlines()[0])
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     stages = (_add_data, _add_train, _add_evaluate)
-    results = (_add_table1, _add_table2, _add_bars, _add_curves, _add_traversals)
+    results = (_add_table1, _add_table2, _add_metrics, _add_bars, _add_curves, _add_traversals)
     for add in stages + results:
         add(commands)
     return parser
@@ -185,6 +185,19 @@ def _table2(
 
     caption = "Methods compared: reconstruction error and KL divergence (Table 2 of the paper)"
     write_table(table2(metrics, dict(methods), level), *outputs, caption=caption)
+
+
+def _add_metrics(commands: argparse._SubParsersAction) -> None:
+    p = commands.add_parser("metrics", help="the paper's Table 2 as nested numbers (JSON)")
+    p.add_argument("table", type=Path, help="Table 2 as CSV")
+    p.add_argument("--output", type=Path, required=True)
+    p.set_defaults(command=_metrics)
+
+
+def _metrics(table: Path, output: Path) -> None:
+    from betagvae.table_metrics import table_metrics
+
+    table_metrics(table, output)
 
 
 def _add_bars(commands: argparse._SubParsersAction) -> None:

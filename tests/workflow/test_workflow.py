@@ -2,17 +2,14 @@
 
 import csv
 import json
-import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from source_tree import copy_source_tree, planned_jobs
 
-ROOT = Path(__file__).parents[2]
 SNAKEMAKE = Path(sys.executable).with_name("snakemake")
-PARTS = ("Snakefile", "config", "profiles", "src", "workflow")
 
 pytestmark = pytest.mark.slow
 
@@ -34,22 +31,13 @@ def snakemake(folder, *arguments, configfiles=(), check=True):
 
 def planned(folder, **options):
     """Return how often each rule would run."""
-    output = snakemake(folder, "--dry-run", **options)
-    if "Nothing to be done" in output:
-        return {}
-    stats = output.partition("Job stats:")[2].partition("total")[0]
-    jobs = {rule: int(count) for rule, count in re.findall(r"^(\w+) +(\d+)$", stats, re.M)}
-    jobs.pop("all", None)
-    return jobs
+    return planned_jobs(snakemake(folder, "--dry-run", **options))
 
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     folder = tmp_path_factory.mktemp("workflow") / "a folder"
-    folder.mkdir()
-    for part in PARTS:
-        source = ROOT / part
-        (shutil.copytree if source.is_dir() else shutil.copy)(source, folder / part)
+    copy_source_tree(folder)
     snakemake(folder)
     return folder
 
@@ -57,6 +45,7 @@ def finished(tmp_path_factory):
 def test_every_output_is_made(finished):
     results = finished / "results" / "tiny"
     expected = {f"table{n}{end}" for n in (1, 2) for end in (".csv", ".md", ".tex")}
+    expected.add("table2.json")
     figures = ("fig4", "fig5", "fig6", "fig7", "fig8", "training_curves")
     expected |= {f"{figure}{end}" for figure in figures for end in (".png", ".pdf")}
     assert {path.name for path in results.iterdir() if path.is_file()} == expected
@@ -94,11 +83,12 @@ def test_a_second_run_does_nothing(finished):
 
 def test_another_beta_trains_that_method_alone(finished, tmp_path):
     changed = tmp_path / "changed.yaml"
-    changed.write_text("methods: {β-VAE: {beta: 5}}\n", encoding="utf-8")
+    changed.write_text("methods: {beta-VAE: {beta: 5}}\n", encoding="utf-8")
     assert planned(finished, configfiles=[changed]) == {
         "training": 3,
         "evaluation": 3,
         "table2": 1,
+        "table2_metrics": 1,
         "bars": 2,
         "training_curves": 1,
         "traversals": 3,
@@ -108,12 +98,12 @@ def test_another_beta_trains_that_method_alone(finished, tmp_path):
 @pytest.mark.parametrize(
     ("module", "rules"),
     [
-        ("tables", {"table1", "table2"}),
+        ("tables", {"table1", "table2", "table2_metrics"}),
         ("figures", {"bars", "training_curves", "traversals"}),
         (
             "datasets/drawn_faces",
             {
-                *("image_array", "training", "evaluation", "table1", "table2"),
+                *("image_array", "training", "evaluation", "table1", "table2", "table2_metrics"),
                 *("bars", "training_curves", "traversals"),
             },
         ),

@@ -26,7 +26,8 @@ RESULTS = f"{config['results_dir']}/{config['run']}"
 LOGS = f"{RESULTS}/logs"
 BENCHMARKS = f"{RESULTS}/benchmarks"
 DATASETS = {name: entry for name, entry in config["datasets"].items() if entry}
-METHODS = config["methods"]
+# Keys are ASCII, so that they can be typed (`dvc exp run -S`); results print the paper's names.
+METHODS = {name.replace("beta", "β"): method for name, method in config["methods"].items()}
 SWEEP = config["table1"] if config["table1"] and config["table1"]["dataset"] in DATASETS else None
 PAIRS = SWEEP["pairs"] if SWEEP else []
 RUN_NAME = "{dataset}/beta{beta}_gamma{gamma}/seed{seed}"
@@ -113,6 +114,7 @@ TABLES = [
     for table in (["table1"] if SWEEP else []) + ["table2"]
     for extension in (".csv", ".md", ".tex")
 ]
+METRICS = f"{RESULTS}/table2.json"
 FIGURES = [
     f"{RESULTS}/{figure}{extension}"
     for figure in [*QUANTITY_OF_FIGURE, *DATASET_OF_FIGURE, "training_curves"]
