@@ -1,9 +1,10 @@
 """DVC and Snakemake in step, through the real tools, at tiny scale, in git repositories."""
 
+import base64
 import csv
 import filecmp
+import hashlib
 import io
-import json
 import os
 import random
 import shutil
@@ -13,9 +14,11 @@ import sys
 import time
 from pathlib import Path
 
+import boto3
 import pytest
 import yaml
 from dvc.repo import Repo
+from moto.server import ThreadedMotoServer
 from snakemake.utils import update_config
 from source_tree import ROOT, WORKFLOW, copy_source_tree, planned_jobs
 
@@ -85,7 +88,7 @@ def repository(folder, remote):
 
 
 def files(folder):
-    """Return every generated file and, for the trained weights, when it was made."""
+    """Return the path of every generated file by its name in the project."""
     found = {}
     for part in GENERATED:
         for path in (folder / part).rglob("*"):
@@ -118,6 +121,10 @@ def clone(origin, folder):
     return folder
 
 
+def modification_times(folder):
+    return {name: path.stat().st_mtime_ns for name, path in files(folder).items()}
+
+
 @pytest.fixture(scope="module")
 def workplace(tmp_path_factory):
     return tmp_path_factory.mktemp("dvc")
@@ -128,9 +135,9 @@ def origin(workplace):
     """The project with everything made by Snakemake, then taken over and pushed by DVC."""
     folder = repository(workplace / "origin", workplace / "remote")
     snakemake(folder)
-    made = {name: path.stat().st_mtime_ns for name, path in files(folder).items()}
+    made = modification_times(folder)
     run(folder, "dvc", "repro")
-    assert {name: path.stat().st_mtime_ns for name, path in files(folder).items()} == made
+    assert modification_times(folder) == made
     commit(folder, "results")
     run(folder, "dvc", "push")
     return folder
@@ -153,3 +160,166 @@ def test_a_clone_has_the_same_bytes_and_nothing_to_do(origin, pulled):
     scramble_modification_times(pulled)
     assert_nothing_to_do(pulled)
     assert "up to date" in run(pulled, "dvc", "repro")
+
+
+@pytest.mark.parametrize("name", ["paper", "tiny"])
+def test_every_output_lies_under_exactly_one_of_dvcs(origin, workplace, name):
+    folder = workplace / f"outputs of {name}"
+    shutil.copytree(origin, folder, ignore=shutil.ignore_patterns("data", "results", "metadata"))
+    (folder / "params.yaml").write_text(f"run: {name}\n")
+    summary = run(folder, "snakemake", "--summary", "--configfile", f"config/{name}.yaml")
+    table = csv.DictReader(io.StringIO(summary[summary.index("output_file\t") :]), delimiter="\t")
+    outputs = [folder / row["output_file"] for row in table]
+    tracked = [Path(out.fspath) for out in Repo(folder).index.outs]
+    assert len(outputs) > 20
+    for output in outputs:
+        assert len([out for out in tracked if output.is_relative_to(out)]) == 1, output
+
+
+def test_an_experiment_trains_only_what_it_must_and_can_be_compared(origin, workplace):
+    folder = shutil.copytree(origin, workplace / "experiment")
+    before = modification_times(folder)
+    change = "config/config.yaml:methods.beta-VAE.beta=5"
+    output = run(folder, "dvc", "exp", "run", "--name", "stronger", "--set-param", change)
+    jobs = planned_jobs(output)
+    assert (jobs["training"], jobs["evaluation"]) == (1, 1)
+    assert all(
+        before[name] == when
+        for name, when in modification_times(folder).items()
+        if "seed" in name and name in before
+    )
+
+    shown = run(folder, "dvc", "exp", "show", "--only-changed", "--csv")
+    rows = {row["Experiment"] or row["rev"]: row for row in csv.DictReader(io.StringIO(shown))}
+    assert rows["main"]["methods.beta-VAE.beta"] == "4"
+    assert rows["stronger"]["methods.beta-VAE.beta"] == "5"
+    kl = "celeba (stand-in).test.β-VAE.kl"
+    assert rows["main"][kl] != rows["stronger"][kl]
+    assert kl in run(folder, "dvc", "metrics", "diff", "main", "stronger")
+    assert "β-GVAE" not in run(folder, "dvc", "metrics", "diff", "main", "stronger")
+    assert "methods.beta-VAE.beta" in run(folder, "dvc", "params", "diff", "main", "stronger")
+    run(folder, "dvc", "plots", "diff", "main", "stronger", "--out", "plots")
+    page = (folder / "plots/index.html").read_text(encoding="utf-8")
+    assert page.count("<img") >= 8
+    assert "KL divergence" in page
+    assert "Fig. 4" in page
+
+
+def finished_trainings(folder):
+    """Return when each training's weights were written, of those that Snakemake has on record."""
+    found = {}
+    for record in (folder / ".snakemake/metadata").rglob("*"):
+        path = base64.b64decode(record.name).decode()
+        if path.endswith("model.safetensors"):
+            found[path] = (folder / path).stat().st_mtime_ns
+    return found
+
+
+def wait_until(condition, seconds=300):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def start_repro(folder):
+    return subprocess.Popen(
+        ["dvc", "repro"],
+        cwd=folder,
+        env={**ENVIRONMENT, "CORES": "1"},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+
+
+def test_repro_goes_on_where_it_was_cut(origin, workplace):
+    folder = repository(workplace / "cut", workplace / "remote of cut")
+
+    process = start_repro(folder)
+    wait_until(lambda: len(finished_trainings(folder)) >= 1)
+    os.killpg(process.pid, signal.SIGINT)
+    assert process.wait(60) != 0
+    first = finished_trainings(folder)
+
+    process = start_repro(folder)
+    wait_until(lambda: len(finished_trainings(folder)) > len(first))
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait(60)
+    second = finished_trainings(folder)
+    assert second.items() > first.items()
+
+    # Snakemake goes on alone, and the next call waits for it.
+    logs = folder / ".snakemake/log"
+    count = len(list(logs.iterdir()))
+    process = start_repro(folder)
+    wait_until(lambda: len(list(logs.iterdir())) > count)
+    process.kill()
+    process.wait(60)
+    run(folder, "dvc", "repro")
+
+    assert finished_trainings(folder).items() >= second.items()
+    assert_nothing_to_do(folder)
+    results, expected = folder / "results/tiny", origin / "results/tiny"
+    for path in expected.rglob("*"):
+        if path.name in {"model.safetensors", "metrics.json", "table2.csv", "fig6.png"}:
+            assert filecmp.cmp(results / path.relative_to(expected), path, False), path
+
+
+def cached(cache, path):
+    """Return the object in a DVC cache or remote that holds a file's bytes."""
+    md5 = hashlib.md5(path.read_bytes()).hexdigest()
+    return cache / "files/md5" / md5[:2] / md5[2:]
+
+
+def damage(path):
+    path.chmod(0o644)
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+
+
+def test_a_damaged_object_is_made_again_and_not_used(origin, pulled, workplace):
+    folder = shutil.copytree(pulled, workplace / "damaged")
+    remote = shutil.copytree(workplace / "remote", workplace / "damaged remote")
+    run(folder, "dvc", "remote", "modify", "lab", "url", remote)
+    weights = next((folder / "results").rglob("model.safetensors"))
+    whole = weights.read_bytes()
+    damage(cached(folder / ".dvc/cache", weights))
+    damage(cached(remote, weights))
+    weights.unlink()
+    assert "fail" in run(folder, "dvc", "pull", check=False).lower()
+    assert not weights.exists()
+    run(folder, "dvc", "repro")
+    assert weights.read_bytes() == whole
+    assert cached(folder / ".dvc/cache", weights).read_bytes() == whole
+    run(folder, "dvc", "push")
+    assert cached(remote, weights).read_bytes() == whole
+
+
+@pytest.fixture
+def s3_server():
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+def test_an_s3_remote(origin, workplace, s3_server):
+    keys = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
+    boto3.client(
+        "s3",
+        endpoint_url=s3_server,
+        region_name="us-east-1",
+        aws_access_key_id="test",
+        aws_secret_access_key="test",
+    ).create_bucket(Bucket="lab")
+    source = shutil.copytree(origin, workplace / "to S3")
+    run(source, "dvc", "remote", "add", "--force", "--default", "lab", "s3://lab/betagvae")
+    run(source, "dvc", "remote", "modify", "lab", "endpointurl", s3_server)
+    commit(source, "S3")
+    run(source, "dvc", "push", **keys)
+    reader = clone(source, workplace / "from S3")
+    run(reader, "dvc", "pull", **keys)
+    assert_same_bytes(source, reader)
