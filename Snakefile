@@ -46,11 +46,14 @@ rule data:
 rule train:
     input:
         all_files(ALL_RUNS, "model.safetensors"),
+        all_files(ALL_RUNS, "history.csv"),
+        all_files(ALL_RUNS, "training.json"),
 
 
 rule evaluate:
     input:
         all_files(ALL_RUNS, "metrics.json"),
+        all_files(ALL_RUNS, "codes.safetensors"),
 
 
 rule tables:
