@@ -18,7 +18,6 @@ include: "workflow/rules/data.smk"
 include: "workflow/rules/train.smk"
 include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/paper.smk"
-include: "workflow/rules/metrics.smk"
 
 
 localrules:
@@ -35,7 +34,6 @@ rule all:
     input:
         TABLES,
         FIGURES,
-        METRICS,
 
 
 rule data:
@@ -45,15 +43,12 @@ rule data:
 
 rule train:
     input:
-        all_files(ALL_RUNS, "model.safetensors"),
-        all_files(ALL_RUNS, "history.csv"),
-        all_files(ALL_RUNS, "training.json"),
+        all_files(ALL_RUNS, "model.safetensors", "history.csv", "training.json"),
 
 
 rule evaluate:
     input:
-        all_files(ALL_RUNS, "metrics.json"),
-        all_files(ALL_RUNS, "codes.safetensors"),
+        all_files(ALL_RUNS, "metrics.json", "codes.safetensors"),
 
 
 rule tables:

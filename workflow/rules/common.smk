@@ -26,7 +26,6 @@ RESULTS = f"{config['results_dir']}/{config['run']}"
 LOGS = f"{RESULTS}/logs"
 BENCHMARKS = f"{RESULTS}/benchmarks"
 DATASETS = {name: entry for name, entry in config["datasets"].items() if entry}
-# Keys are ASCII, so that they can be typed (`dvc exp run -S`); results print the paper's names.
 METHODS = {name.replace("beta", "β"): method for name, method in config["methods"].items()}
 SWEEP = config["table1"] if config["table1"] and config["table1"]["dataset"] in DATASETS else None
 PAIRS = SWEEP["pairs"] if SWEEP else []
@@ -79,8 +78,8 @@ METHOD_RUNS = list(
 ALL_RUNS = list(dict.fromkeys(METHOD_RUNS + sweep_runs()))
 
 
-def all_files(runs, name):
-    return [f"{run}/{name}" for run in runs]
+def all_files(runs, *names):
+    return [f"{run}/{name}" for run in runs for name in names]
 
 
 @functools.cache
@@ -109,12 +108,11 @@ def revision():
 
 
 os.environ.setdefault("BETAGVAE_REVISION", revision())
-TABLES = [
+TABLES = [f"{RESULTS}/table2.json"] + [
     f"{RESULTS}/{table}{extension}"
     for table in (["table1"] if SWEEP else []) + ["table2"]
     for extension in (".csv", ".md", ".tex")
 ]
-METRICS = f"{RESULTS}/table2.json"
 FIGURES = [
     f"{RESULTS}/{figure}{extension}"
     for figure in [*QUANTITY_OF_FIGURE, *DATASET_OF_FIGURE, "training_curves"]

@@ -40,6 +40,24 @@ rule table2:
         "--outputs {output:q} 2> {log:q}"
 
 
+rule table2_metrics:
+    input:
+        f"{RESULTS}/table2.csv",
+    output:
+        f"{RESULTS}/table2.json",
+    log:
+        f"{LOGS}/table2_metrics.log",
+    benchmark:
+        f"{BENCHMARKS}/table2_metrics.tsv"
+    threads: 1
+    resources:
+        **config["resources"]["paper"],
+    params:
+        code=source_digest("table_metrics"),
+    shell:
+        "betagvae metrics {input:q} --output {output:q} 2> {log:q}"
+
+
 rule bars:
     input:
         all_files(METHOD_RUNS, "metrics.json"),
