@@ -42,3 +42,10 @@ def test_every_key_of_the_configuration_is_documented():
         {key for key in keys(config) if key not in free and f"`{key}`" not in documented}
     )
     assert not missing
+
+
+def test_dvc_finds_each_configuration_by_the_name_of_its_run():
+    for path in set(CONFIG.glob("*.yaml")) - {CONFIG / "config.yaml"}:
+        assert load(path).get("run", path.stem) == path.stem
+    run = load(CONFIG.parent / "params.yaml")["run"]
+    assert load(CONFIG / f"{run}.yaml")["run"] == run

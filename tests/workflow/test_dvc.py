@@ -162,6 +162,14 @@ def test_a_clone_has_the_same_bytes_and_nothing_to_do(origin, pulled):
     assert "up to date" in run(pulled, "dvc", "repro")
 
 
+def test_where_jobs_run_is_chosen_without_entering_the_lock(origin, tmp_path):
+    lock = (origin / "dvc.lock").read_bytes()
+    (tmp_path / "config.yaml").write_text("cores: 1\n")
+    output = run(origin, "dvc", "repro", "--force", SNAKEMAKE_PROFILE=str(tmp_path))
+    assert f"Using profile {tmp_path}" in output
+    assert (origin / "dvc.lock").read_bytes() == lock
+
+
 @pytest.mark.parametrize("name", ["paper", "tiny"])
 def test_every_output_lies_under_exactly_one_of_dvcs(origin, workplace, name):
     folder = workplace / f"outputs of {name}"
