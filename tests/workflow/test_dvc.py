@@ -166,7 +166,7 @@ def test_where_jobs_run_is_chosen_without_entering_the_lock(origin, tmp_path):
     lock = (origin / "dvc.lock").read_bytes()
     (tmp_path / "config.yaml").write_text("cores: 1\n")
     output = run(origin, "dvc", "repro", "--force", SNAKEMAKE_PROFILE=str(tmp_path))
-    assert f"Using profile {tmp_path}" in output
+    assert f"{tmp_path} and workflow specific profile" in output
     assert (origin / "dvc.lock").read_bytes() == lock
 
 
