@@ -2,7 +2,7 @@
 SNAKEMAKE := .venv/bin/snakemake
 CORES ?= $(shell nproc)
 
-.PHONY: help setup image demo readme test unit lint lock clean
+.PHONY: help setup image demo readme test unit lint lock restore clean
 
 help: ## list these commands
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*## /\t/' | expand -t 12
@@ -34,6 +34,9 @@ lint: setup ## style of the code and of the workflow
 
 lock: setup ## lock the dependencies of pyproject.toml anew
 	envs/lock --upgrade
+
+restore: setup ## check all files that dvc.lock records, and put back what is damaged or missing
+	.venv/bin/python workflow/scripts/restore.py
 
 clean: ## remove the demo's results
 	rm -rf results/demo

@@ -25,43 +25,28 @@ include: "workflow/rules/paper.smk"
 include: "workflow/rules/claims.smk"
 
 
-localrules:
-    all,
-    data,
-    train,
-    evaluate,
-    tables,
-    figures,
-
-
 rule all:
     default_target: True
     input:
         TABLES,
         FIGURES,
         CLAIMS,
+    localrule: True
 
 
 rule data:
     input:
         [array_path(dataset) for dataset in DATASETS] + feature_weights(),
+    localrule: True
 
 
 rule train:
     input:
-        all_files(ALL_RUNS, "model.safetensors"),
+        all_files(ALL_RUNS, "model.safetensors", "history.csv", "training.json"),
+    localrule: True
 
 
 rule evaluate:
     input:
-        all_files(ALL_RUNS, "metrics.json"),
-
-
-rule tables:
-    input:
-        TABLES,
-
-
-rule figures:
-    input:
-        FIGURES,
+        all_files(ALL_RUNS, "metrics.json", "codes.safetensors", "scores.json", "quality.json"),
+    localrule: True

@@ -9,21 +9,23 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 SNAKEMAKE = Path(sys.executable).with_name("snakemake")
 TINY = Path(__file__).parent / "workflow" / "tiny.yaml"
-PARTS = ("Containerfile", "Snakefile", "config", "envs", "profiles", "pyproject.toml", "src")
+WORKFLOW = ("Snakefile", "config", "profiles", "src", "workflow")
+IMAGE = ("Containerfile", "envs", "pyproject.toml")
 
 
-def copy_tree(folder):
+def copy_tree(folder, parts=WORKFLOW + IMAGE):
     """Copy what a user's clone holds; the image, where there is one, as a link."""
     folder.mkdir(parents=True)
-    for part in (*PARTS, "workflow"):
+    for part in parts:
         source = ROOT / part
         if source.is_dir():
             ignored = shutil.ignore_patterns("__pycache__", "*.sif*")
             shutil.copytree(source, folder / part, ignore=ignored)
         else:
             shutil.copy(source, folder / part)
-    for file in (ROOT / "envs").glob("*.sif*"):
-        (folder / "envs" / file.name).symlink_to(file)
+    if "envs" in parts:
+        for file in (ROOT / "envs").glob("*.sif*"):
+            (folder / "envs" / file.name).symlink_to(file)
     return folder
 
 
@@ -45,7 +47,11 @@ def snakemake(folder, *arguments, configfiles=(), check=True, env=None, before=(
 
 def planned(folder, *arguments, **options):
     """Return how often each rule would run."""
-    output = snakemake(folder, "--dry-run", *arguments, **options)
+    return planned_jobs(snakemake(folder, "--dry-run", *arguments, **options))
+
+
+def planned_jobs(output):
+    """Return how often each rule would run, from what a dry run of Snakemake printed."""
     if "Nothing to be done" in output:
         return {}
     stats = output.partition("Job stats:")[2].partition("total")[0]

@@ -6,7 +6,6 @@ which the most significant bit is the leftmost pixel (``np.packbits`` along the 
 """
 
 import errno
-import hashlib
 import json
 import math
 import os
@@ -21,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from betagvae.errors import UserError
-from betagvae.files import write_json
+from betagvae.files import sha256, write_json
 from betagvae.surroundings import surroundings
 
 SIDE = 64
@@ -296,8 +295,7 @@ class ArrayWriter:
         self._file.flush()
         os.fsync(self._file.fileno())
         self._file.close()
-        with self._part.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return sha256(self._part)
 
     def _write_header(self) -> None:
         # NumPy pads the header so that the first axis can grow in place: the number of images

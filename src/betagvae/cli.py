@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from betagvae.errors import UserError
+from betagvae.paper import printed_name
 from betagvae.surroundings import check_container, described
 
 
@@ -32,7 +33,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="betagvae", description=__doc__.splitlines()[0])
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     stages = (_add_data, _add_weights, _add_train, _add_evaluate, _add_scores, _add_quality)
-    tables = (_add_table1, _add_table2, _add_score_tables, _add_quality_tables)
+    tables = (_add_table1, _add_table2, _add_metrics, _add_score_tables, _add_quality_tables)
     figures = (_add_bars, _add_curves, _add_rate_distortion, _add_traversals)
     for add in (*stages, *tables, *figures, _add_claims):
         add(commands)
@@ -223,12 +224,12 @@ def _pair(text: str) -> tuple[float, float]:
 
 def _method(text: str) -> tuple[str, tuple[float, float]]:
     name, pair = text.split("=")
-    return name, _pair(pair)
+    return printed_name(name), _pair(pair)
 
 
 def _method_run(text: str) -> tuple[str, Path]:
     name, run = text.split("=", 1)
-    return name, Path(run)
+    return printed_name(name), Path(run)
 
 
 def _add_methods(p: argparse.ArgumentParser) -> None:
@@ -279,6 +280,19 @@ def _table2(
 
     caption = "Methods compared: reconstruction error and KL divergence (Table 2 of the paper)"
     write_table(table2(metrics, dict(methods), level), *outputs, caption=caption)
+
+
+def _add_metrics(commands: argparse._SubParsersAction) -> None:
+    p = commands.add_parser("metrics", help="the paper's Table 2 as nested numbers (JSON)")
+    p.add_argument("table", type=Path, help="Table 2 as CSV")
+    p.add_argument("--output", type=Path, required=True)
+    p.set_defaults(command=_metrics)
+
+
+def _metrics(table: Path, output: Path) -> None:
+    from betagvae.table_metrics import table_metrics
+
+    table_metrics(table, output)
 
 
 def _add_score_tables(commands: argparse._SubParsersAction) -> None:

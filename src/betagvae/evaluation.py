@@ -13,7 +13,7 @@ from betagvae import objective
 from betagvae.arrays import ImageArray, open_array
 from betagvae.device import DeviceImages, generator, set_up
 from betagvae.errors import UserError
-from betagvae.files import read_json, whole_file, write_json
+from betagvae.files import read_json, sha256, whole_file, write_json
 from betagvae.identity import identity
 from betagvae.networks import VariationalAutoencoder
 from betagvae.surroundings import surroundings
@@ -33,8 +33,16 @@ class EvaluationSettings:
 
 
 def load_model(path: Path, device: torch.device) -> tuple[VariationalAutoencoder, dict[str, Any]]:
-    """Return a trained model and the record that training wrote beside it."""
+    """Return a trained model and the record that training wrote beside it.
+
+    Raises
+    ------
+    UserError
+        When the weights are not those that training wrote: a disk or a cache has damaged them.
+    """
     record = read_json(path.with_name("training.json"))
+    if sha256(path) != record["weights"]["sha256"]:
+        raise UserError(f"{path} is damaged: delete it and run the workflow again")
     settings = record["settings"]
     model = VariationalAutoencoder(
         settings["network"], record["data"]["channels"], settings["latents"]

@@ -54,3 +54,8 @@ def reported(dataset: str, beta: float, gamma: float) -> Reported | None:
         return None
     pairs = {(row.beta, row.gamma): row for row in (*TABLE_1, *TABLE_2)}
     return pairs.get((beta, gamma))
+
+
+def printed_name(method: str) -> str:
+    """Return a method's name as the paper prints it; in configurations names are ASCII."""
+    return method.replace("beta", "β")

@@ -17,7 +17,7 @@ from betagvae import objective
 from betagvae.arrays import ImageArray, open_array
 from betagvae.device import DeviceImages, generator, set_up
 from betagvae.errors import UserError
-from betagvae.files import whole_file, write_csv, write_json
+from betagvae.files import sha256, whole_file, write_csv, write_json
 from betagvae.networks import Discriminator, VariationalAutoencoder, initialise
 from betagvae.provenance import provenance
 
@@ -273,6 +273,7 @@ def train(
         {
             "settings": asdict(settings),
             "data": dict(array.metadata),
+            "weights": {"sha256": sha256(model)},
             "seconds": round(seconds, 3),
             "steps_per_second": round(steps_here / seconds, 2),
             "provenance": provenance(device),

@@ -111,3 +111,10 @@ def test_a_claim_that_makes_no_sense_is_refused(claim, changes):
     (entry,) = [entry for entry in claims["claims"] if entry["id"] == claim]
     entry.update(changes)
     assert errors(claims)
+
+
+def test_dvc_finds_each_configuration_by_the_name_of_its_run():
+    for path in set(CONFIG.glob("*.yaml")) - {CONFIG / "config.yaml"}:
+        assert load(path).get("run", path.stem) == path.stem
+    run = load(CONFIG.parent / "params.yaml")["run"]
+    assert load(CONFIG / f"{run}.yaml")["run"] == run

@@ -15,6 +15,7 @@ from betagvae import figures, runs, traversals
 from betagvae.arrays import SIDE, ArrayWriter
 from betagvae.device import generator
 from betagvae.errors import UserError
+from betagvae.files import read_json, sha256, write_json
 from betagvae.networks import VariationalAutoencoder, initialise
 
 METHODS = {"VAE": (1, 0), "β-VAE": (4, 0), "β-GVAE": (4, 10)}
@@ -142,6 +143,8 @@ def make_traversal(folder, dataset, channels, *, stand_in):
         initialise(model, generator(seed, "model"))
         models[method], metrics[method] = run / "model.safetensors", run / "metrics.json"
         save_file(model.state_dict(), models[method])
+        record = read_json(run / "training.json")
+        write_json(run / "training.json", {**record, "weights": {"sha256": sha256(models[method])}})
     return array, models, metrics
 
 

@@ -16,7 +16,7 @@ from betagvae import objective
 from betagvae.arrays import ArrayWriter, open_array
 from betagvae.device import DeviceImages, generator
 from betagvae.errors import UserError
-from betagvae.evaluation import EvaluationSettings, evaluate
+from betagvae.evaluation import EvaluationSettings, evaluate, load_model
 from betagvae.files import read_json
 from betagvae.networks import VariationalAutoencoder, initialise
 from betagvae.training import Trainer, TrainingSettings, train
@@ -216,6 +216,16 @@ def test_unusable_settings_end_in_one_line(data, tmp_path):
         train(data, dataclasses.replace(SETTINGS, batch_size=15), **outputs(tmp_path))
     with pytest.raises(UserError, match=r"multiple of training\.log_every"):
         train(data, dataclasses.replace(SETTINGS, steps=7), **outputs(tmp_path))
+
+
+def test_damaged_weights_are_refused(data, tmp_path):
+    train(data, SETTINGS, **outputs(tmp_path))
+    model = tmp_path / "model.safetensors"
+    content = bytearray(model.read_bytes())
+    content[-1] ^= 1
+    model.write_bytes(content)
+    with pytest.raises(UserError, match="damaged: delete it"):
+        load_model(model, CPU)
 
 
 def test_evaluation_agrees_with_the_objective(data, tmp_path):

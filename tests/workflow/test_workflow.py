@@ -13,7 +13,7 @@ def test_every_output_is_made(finished):
     results = finished / "results" / "tiny"
     tables = ("table1", "table2", "scores", "quality")
     expected = {f"{table}{end}" for table in tables for end in (".csv", ".md", ".tex")}
-    expected |= {"claims.json", "claims.md"}
+    expected |= {"table2.json", "claims.json", "claims.md"}
     figures = ("fig4", "fig5", "fig6", "fig7", "fig8", "training_curves", "rate_distortion")
     expected |= {f"{figure}{end}" for figure in figures for end in (".png", ".pdf")}
     assert {path.name for path in results.iterdir() if path.is_file()} == expected
@@ -69,13 +69,14 @@ def test_a_second_run_does_nothing(finished):
 
 def test_another_beta_trains_that_method_alone(finished, tmp_path):
     changed = tmp_path / "changed.yaml"
-    changed.write_text("methods: {β-VAE: {beta: 5}}\n", encoding="utf-8")
+    changed.write_text("methods: {beta-VAE: {beta: 5}}\n", encoding="utf-8")
     assert planned(finished, configfiles=[changed]) == {
         "training": 3,
         "evaluation": 3,
         "scores": 3,
         "quality": 3,
         "table2": 1,
+        "table2_metrics": 1,
         "score_tables": 1,
         "quality_tables": 1,
         "claims": 1,
@@ -89,7 +90,7 @@ def test_another_beta_trains_that_method_alone(finished, tmp_path):
 @pytest.mark.parametrize(
     ("module", "rules"),
     [
-        ("tables", {"table1", "table2"}),
+        ("tables", {"table1", "table2", "table2_metrics"}),
         ("summary", {"score_tables", "quality_tables"}),
         ("scores/mig", {"scores", "score_tables", "claims"}),
         ("quality", {"quality", "quality_tables", "claims"}),
@@ -99,8 +100,8 @@ def test_another_beta_trains_that_method_alone(finished, tmp_path):
             "datasets/drawn_faces",
             {
                 *("image_array", "training", "evaluation", "scores", "quality"),
-                *("table1", "table2", "score_tables", "quality_tables", "claims"),
-                *("bars", "training_curves", "rate_distortion", "traversals"),
+                *("table1", "table2", "table2_metrics", "score_tables", "quality_tables"),
+                *("claims", "bars", "training_curves", "rate_distortion", "traversals"),
             },
         ),
     ],

@@ -4,7 +4,7 @@ CLAIMS_FILE = find_file(config["claims"])
 validate(load_configfile(CLAIMS_FILE), "../schemas/claims.schema.yaml", set_default=False)
 
 CLAIMS = multiext(f"{RESULTS}/claims", ".json", ".md")
-EVIDENCE = [f"{run}/{kind}.json" for run in ALL_RUNS for kind in ("metrics", "scores", "quality")]
+EVIDENCE = all_files(ALL_RUNS, "metrics.json", "scores.json", "quality.json")
 
 
 rule claims:

@@ -74,8 +74,8 @@ METHOD_RUNS = list(
 ALL_RUNS = list(dict.fromkeys(METHOD_RUNS + sweep_runs()))
 
 
-def all_files(runs, name):
-    return [f"{run}/{name}" for run in runs]
+def all_files(runs, *names):
+    return [f"{run}/{name}" for run in runs for name in names]
 
 
 @functools.cache
@@ -107,7 +107,7 @@ def revision():
 
 os.environ.setdefault("BETAGVAE_REVISION", revision())
 os.environ.update(BETAGVAE_LOCK=str(Path(workflow.basedir) / "envs" / "job.txt"))
-TABLES = [
+TABLES = [f"{RESULTS}/table2.json"] + [
     f"{RESULTS}/{table}{extension}"
     for table in (["table1"] if SWEEP else []) + ["table2", "scores", "quality"]
     for extension in (".csv", ".md", ".tex")

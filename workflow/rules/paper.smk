@@ -1,3 +1,15 @@
+rule tables:
+    input:
+        TABLES,
+    localrule: True
+
+
+rule figures:
+    input:
+        FIGURES,
+    localrule: True
+
+
 rule table1:
     input:
         all_files(sweep_runs(), "metrics.json"),
@@ -38,6 +50,24 @@ rule table2:
     shell:
         "betagvae table2 --methods {params.methods} --metrics {input:q} {params.settings} "
         "--outputs {output:q} 2> {log:q}"
+
+
+rule table2_metrics:
+    input:
+        f"{RESULTS}/table2.csv",
+    output:
+        f"{RESULTS}/table2.json",
+    log:
+        f"{LOGS}/table2_metrics.log",
+    benchmark:
+        f"{BENCHMARKS}/table2_metrics.tsv"
+    threads: 1
+    resources:
+        **config["resources"]["paper"],
+    params:
+        code=source_digest("table_metrics"),
+    shell:
+        "betagvae metrics {input:q} --output {output:q} 2> {log:q}"
 
 
 rule bars:

@@ -7,6 +7,7 @@ from typing import Any
 import yaml
 
 from betagvae.errors import UserError
+from betagvae.paper import printed_name
 
 Method = str | tuple[float, float]
 """A method by its name, or a pair (β, γ)."""
@@ -96,7 +97,9 @@ def _claim(entry: dict[str, Any]) -> Claim:
 
 
 def _method(value: str | list[float]) -> Method:
-    return value if isinstance(value, str) else (float(value[0]), float(value[1]))
+    if isinstance(value, str):
+        return printed_name(value)
+    return float(value[0]), float(value[1])
 
 
 def _margin(value: float | dict[str, Any]) -> Margin:
