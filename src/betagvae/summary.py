@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from betagvae import typeset
 from betagvae.errors import UserError
@@ -203,7 +202,7 @@ def _columns(methods: Methods) -> list[typeset.Column]:
 def _cells(row: SummaryRow) -> list[typeset.Cell]:
     seeds = "–".join(str(count) for count in sorted({min(row.seeds), max(row.seeds)}))
     words = (row.data, row.quantity.label, row.quantity.range, row.quantity.better)
-    plain: list[Any] = [*words, f"{row.images:,}", seeds]
+    plain = [*words, f"{row.images:,}", seeds]
     values = zip(row.over_seeds, best(row), strict=True)
     return [
         *map(typeset.Cell, plain),
