@@ -39,6 +39,7 @@ rule all:
 rule data:
     input:
         [array_path(dataset) for dataset in DATASETS],
+        [array_path(dataset).replace(".npy", ".json") for dataset in DATASETS],
 
 
 rule train:
