@@ -36,7 +36,9 @@ rule all:
 
 rule data:
     input:
-        [array_path(dataset) for dataset in DATASETS] + feature_weights(),
+        [array_path(dataset) for dataset in DATASETS],
+        [array_path(dataset).replace(".npy", ".json") for dataset in DATASETS],
+        feature_weights(),
     localrule: True
 
 

@@ -19,6 +19,7 @@ from betagvae.arrays import ArrayWriter, open_array
 from betagvae.datasets.fetch import Published
 from betagvae.errors import UserError
 from betagvae.features import NETWORKS, EfficientNetLite0
+from betagvae.files import sha256
 from betagvae.networks import VariationalAutoencoder, initialise
 from betagvae.quality import QualitySettings, judge, sharpness
 from betagvae.quality_tables import FRECHET, NUMBERS
@@ -157,10 +158,11 @@ def write_run(folder, images, *, channels):
     initialise(model, torch.Generator().manual_seed(0))
     save_file(model.state_dict(), folder / "model.safetensors")
     settings = {"network": "burgess", "latents": 4, "likelihood": "squared_error", "beta": 4.0}
-    hashes = {"array": {"sha256": hashlib.sha256(array.read_bytes()).hexdigest()}}
+    hashes = {"array": {"sha256": sha256(array)}}
     record = {
         "settings": {**settings, "gamma": 10.0, "seed": 3, "steps": 7},
         "data": {"channels": channels, "hashes": hashes},
+        "weights": {"sha256": sha256(folder / "model.safetensors")},
     }
     (folder / "training.json").write_text(json.dumps(record))
     return array, model.eval()

@@ -7,6 +7,7 @@ import hashlib
 import io
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -170,18 +171,39 @@ def test_where_jobs_run_is_chosen_without_entering_the_lock(origin, tmp_path):
     assert (origin / "dvc.lock").read_bytes() == lock
 
 
-@pytest.mark.parametrize("name", ["paper", "tiny"])
-def test_every_output_lies_under_exactly_one_of_dvcs(origin, workplace, name):
-    folder = workplace / f"outputs of {name}"
+@pytest.fixture(scope="module", params=["paper", "tiny"])
+def nothing_made(request, origin, workplace):
+    """The project before anything is made, and its Snakemake with that configuration."""
+    folder = workplace / f"outputs of {request.param}"
     shutil.copytree(origin, folder, ignore=shutil.ignore_patterns("data", "results", "metadata"))
-    (folder / "params.yaml").write_text(f"run: {name}\n")
-    summary = run(folder, "snakemake", "--summary", "--configfile", f"config/{name}.yaml")
+    (folder / "params.yaml").write_text(f"run: {request.param}\n")
+    return folder, ("snakemake", "--configfile", f"config/{request.param}.yaml")
+
+
+def outputs_of(folder, command):
+    summary = run(folder, *command, "--summary")
     table = csv.DictReader(io.StringIO(summary[summary.index("output_file\t") :]), delimiter="\t")
-    outputs = [folder / row["output_file"] for row in table]
-    tracked = [Path(out.fspath) for out in Repo(folder).index.outs]
+    outputs = {row["output_file"] for row in table}
     assert len(outputs) > 20
-    for output in outputs:
-        assert len([out for out in tracked if output.is_relative_to(out)]) == 1, output
+    return outputs
+
+
+def test_every_output_lies_under_exactly_one_of_dvcs(nothing_made):
+    folder, command = nothing_made
+    tracked = [Path(out.fspath) for out in Repo(folder).index.outs]
+    for output in outputs_of(folder, command):
+        assert len([out for out in tracked if (folder / output).is_relative_to(out)]) == 1, output
+
+
+def test_every_output_is_asked_for_so_that_a_lost_one_is_made_again(nothing_made):
+    """Snakemake does not miss a file that only files made before depended on."""
+    folder, command = nothing_made
+    stages = [stage.cmd for stage in Repo(folder).index.stages]
+    targets = {word for cmd in stages for word in re.search("--nolock (.*) --conf", cmd)[1].split()}
+    plan = run(folder, *command, "--dry-run", "--", *sorted(targets))
+    inputs = re.findall(rf"^(?:local)?rule (?:{'|'.join(targets)}):\n    input: (.*)$", plan, re.M)
+    asked_for = {file for files in inputs for file in files.split(", ")}
+    assert outputs_of(folder, command) - asked_for == set()
 
 
 def test_an_experiment_trains_only_what_it_must_and_can_be_compared(origin, workplace):
