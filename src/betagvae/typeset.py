@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from betagvae.files import write_text
+from betagvae.markdown import escaped
+from betagvae.markdown import table as pipe_table
 from betagvae.runs import Interval
 
 NONE = "–"
@@ -72,19 +74,14 @@ def interval_note(level: float) -> str:
     )
 
 
-def _markdown_text(text: str) -> str:
-    return text.replace("|", "\\|").replace("*", "\\*")
-
-
 def markdown(table: Table) -> str:
     """Return a pipe table between its caption and its notes."""
-    markup = _Markup(_markdown_text, lambda text: f"**{text}**")
-    marks = ["---:" if column.numeric else "---" for column in table.columns]
+    markup = _Markup(escaped, lambda text: f"**{text}**")
     rows = [markup.cells(row) for block in table.blocks for row in block]
-    lines = [[column.heading for column in table.columns], marks, *rows]
-    body = "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    numbers = [column.heading for column in table.columns if column.numeric]
+    body = pipe_table([column.heading for column in table.columns], rows, numbers)
     warned = f"**{table.warning}**" if table.warning else ""
-    parts = [warned, _markdown_text(table.caption), body, _markdown_text(table.notes)]
+    parts = [warned, escaped(table.caption), body, escaped(table.notes)]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
