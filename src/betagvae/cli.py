@@ -245,11 +245,15 @@ def _add_level(p: argparse.ArgumentParser) -> None:
     p.add_argument("--level", type=float, default=0.95, help="confidence level of the intervals")
 
 
+def _add_table_outputs(p: argparse.ArgumentParser) -> None:
+    p.add_argument("--outputs", type=Path, nargs=3, required=True, metavar=("CSV", "MD", "TEX"))
+
+
 def _add_table1(commands: argparse._SubParsersAction) -> None:
     p = commands.add_parser("table1", help="the paper's Table 1")
     p.add_argument("--pairs", type=_pair, nargs="+", required=True, metavar="BETA,GAMMA")
     _add_runs(p)
-    p.add_argument("--outputs", type=Path, nargs=3, required=True, metavar=("CSV", "MD", "TEX"))
+    _add_table_outputs(p)
     p.set_defaults(command=_table1)
 
 
@@ -266,7 +270,7 @@ def _add_table2(commands: argparse._SubParsersAction) -> None:
     p = commands.add_parser("table2", help="the paper's Table 2")
     _add_methods(p)
     _add_runs(p)
-    p.add_argument("--outputs", type=Path, nargs=3, required=True, metavar=("CSV", "MD", "TEX"))
+    _add_table_outputs(p)
     p.set_defaults(command=_table2)
 
 
@@ -299,8 +303,8 @@ def _add_score_tables(commands: argparse._SubParsersAction) -> None:
     p = commands.add_parser("score-tables", help="disentanglement scores of all runs")
     _add_methods(p)
     p.add_argument("--scores", type=Path, nargs="+", required=True, help="scores.json of runs")
-    p.add_argument("--level", type=float, default=0.95, help="confidence level of the intervals")
-    p.add_argument("--outputs", type=Path, nargs=3, required=True, metavar=("CSV", "MD", "TEX"))
+    _add_level(p)
+    _add_table_outputs(p)
     p.set_defaults(command=_score_tables)
 
 
@@ -314,8 +318,8 @@ def _add_quality_tables(commands: argparse._SubParsersAction) -> None:
     p = commands.add_parser("quality-tables", help="image quality of all runs")
     _add_methods(p)
     p.add_argument("--quality", type=Path, nargs="+", required=True, help="quality.json of runs")
-    p.add_argument("--level", type=float, default=0.95, help="confidence level of the intervals")
-    p.add_argument("--outputs", type=Path, nargs=3, required=True, metavar=("CSV", "MD", "TEX"))
+    _add_level(p)
+    _add_table_outputs(p)
     p.set_defaults(command=_quality_tables)
 
 

@@ -171,16 +171,16 @@ def as_ordinary_user():
     """A prefix that runs a command as nobody, who on some machines cannot read root's Python."""
     if os.getuid():
         return []
-    prefix = sys.base_prefix
+    prefix, home = sys.base_prefix, Path.home()
     show_python = f"""
         python=$(mktemp -d)
         mount --bind {prefix} "$python" &&
-        mount -t tmpfs -o mode=755 tmpfs /root &&
+        mount -t tmpfs -o mode=755 tmpfs {home} &&
         mkdir -p {prefix} &&
         mount --bind "$python" {prefix} &&
         """
     become = 'exec setpriv --reuid=nobody --regid=nogroup --clear-groups "$@"'
-    hidden = prefix.startswith("/root/")
+    hidden = Path(prefix).is_relative_to(home)
     return ["unshare", "--mount", "sh", "-c", show_python * hidden + become, "sh"]
 
 
