@@ -236,12 +236,15 @@ def test_an_experiment_trains_only_what_it_must_and_can_be_compared(origin, work
 
 
 def finished_trainings(folder):
-    """Return when each training's weights were written, of those that Snakemake has on record."""
+    """Return when each training's weights were written, of those that Snakemake has as finished."""
     found = {}
     for record in (folder / ".snakemake/metadata").rglob("*"):
         path = base64.b64decode(record.name).decode()
-        if path.endswith("model.safetensors"):
-            found[path] = (folder / path).stat().st_mtime_ns
+        # Marks of an unfinished job go last, that of its last output last of all: a kill before
+        # that has the job done again.
+        unfinished = folder / ".snakemake/incomplete" / record.name
+        if path.endswith("training.json") and not unfinished.exists():
+            found[path] = (folder / path).with_name("model.safetensors").stat().st_mtime_ns
     return found
 
 
