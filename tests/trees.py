@@ -4,6 +4,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -51,10 +52,15 @@ def planned(folder, *arguments, **options):
 
 
 def planned_jobs(output):
-    """Return how often each rule would run, from what a dry run of Snakemake printed."""
+    """Return how often each rule would run, from what a dry run of Snakemake printed.
+
+    Trainings have a rule for each group of seeds, and are counted together.
+    """
     if "Nothing to be done" in output:
         return {}
     stats = output.partition("Job stats:")[2].partition("total")[0]
-    jobs = {rule: int(count) for rule, count in re.findall(r"^(\w+) +(\d+)$", stats, re.M)}
+    jobs = Counter()
+    for rule, count in re.findall(r"^(\w+) +(\d+)$", stats, re.M):
+        jobs[re.sub(r"_seeds_[0-9_]+$", "", rule)] += int(count)
     jobs.pop("all", None)
     return jobs

@@ -88,14 +88,13 @@ def _weights(
 
 
 def _add_train(commands: argparse._SubParsersAction) -> None:
-    p = commands.add_parser("train", help="train one model with one seed")
+    p = commands.add_parser("train", help="train a model with one seed, or with several at once")
     p.add_argument("data", type=Path)
-    p.add_argument("--model", type=Path, required=True)
-    p.add_argument("--history", type=Path, required=True)
-    p.add_argument("--record", type=Path, required=True)
+    p.add_argument("--seeds", type=int, nargs="+", default=[0])
+    for name in ("model", "history", "record"):
+        p.add_argument(f"--{name}", type=Path, nargs="+", required=True, help="one a seed")
     p.add_argument("--beta", type=float, required=True, help="weight of the KL divergence, eq. 7")
     p.add_argument("--gamma", type=float, required=True, help="weight of the discriminator, eq. 7")
-    p.add_argument("--seed", type=int, default=0)
     p.add_argument("--steps", type=int, required=True)
     p.add_argument("--batch-size", type=int, default=64)
     p.add_argument("--learning-rate", type=float, default=1e-4)
@@ -112,22 +111,26 @@ def _add_train(commands: argparse._SubParsersAction) -> None:
     p.add_argument("--log-every", type=int, default=100)
     p.add_argument("--resume-seconds", type=float, default=60)
     p.add_argument("--threads", type=int, default=1)
+    p.add_argument("--precision", choices=("float32", "tf32"), default="float32")
     p.set_defaults(command=_train)
 
 
 def _train(
-    data: Path, model: Path, history: Path, record: Path, resume_seconds: float, **options: object
+    data: Path,
+    seeds: Sequence[int],
+    model: Sequence[Path],
+    history: Sequence[Path],
+    record: Sequence[Path],
+    resume_seconds: float,
+    **options: object,
 ) -> None:
-    from betagvae.training import TrainingSettings, train
+    from betagvae.training import RunFiles, TrainingSettings, train
 
-    train(
-        data,
-        TrainingSettings(**_with_tuples(options)),
-        model=model,
-        history=history,
-        record=record,
-        resume_seconds=resume_seconds,
-    )
+    if not len(seeds) == len(model) == len(history) == len(record):
+        raise UserError("name one --model, --history and --record for each of --seeds")
+    settings = [TrainingSettings(seed=seed, **_with_tuples(options)) for seed in seeds]
+    files = [RunFiles(*paths) for paths in zip(model, history, record, strict=True)]
+    train(data, list(zip(settings, files, strict=True)), resume_seconds=resume_seconds)
 
 
 def _add_evaluate(commands: argparse._SubParsersAction) -> None:

@@ -1,5 +1,6 @@
 """Where tensors live and where random numbers come from."""
 
+import ctypes
 import hashlib
 import os
 
@@ -9,12 +10,19 @@ from torch import Tensor
 
 from betagvae.arrays import ImageArray
 
+PRECISIONS = {"float32": "ieee", "tf32": "tf32"}
+"""Precision of products on a GPU, in PyTorch's words; sums are float32 in either."""
 
-def set_up(threads: int) -> torch.device:
+
+def set_up(threads: int, precision: str = "float32") -> torch.device:
     """Return the GPU if there is one, else the CPU, set to give the same bytes every time.
 
     The number of threads is part of what makes results equal on a CPU: sums are split by it.
+    `precision` is one of `PRECISIONS` and does not concern a CPU.
     """
+    _keep_freed_memory()
+    torch.backends.cuda.matmul.fp32_precision = PRECISIONS[precision]
+    torch.backends.cudnn.conv.fp32_precision = PRECISIONS[precision]
     # cuBLAS is deterministic with a fixed workspace; it reads this when it is first used.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(True)
@@ -22,6 +30,18 @@ def set_up(threads: int) -> torch.device:
     torch.utils.deterministic.fill_uninitialized_memory = False
     torch.set_num_threads(threads)
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def _keep_freed_memory() -> None:
+    """Have the C library keep freed memory for the next batch.
+
+    It would give large blocks back, and the next step would wait for the same pages to be
+    cleared again: ten thousand page faults a step. Only glibc knows these settings.
+    """
+    trim_threshold, mmap_threshold = -1, -3  # M_TRIM_THRESHOLD, M_MMAP_THRESHOLD of malloc.h
+    if mallopt := getattr(ctypes.CDLL(None), "mallopt", None):
+        mallopt(mmap_threshold, 32 * 2**20)
+        mallopt(trim_threshold, 2**30)
 
 
 def generator(seed: int, purpose: str, device: torch.device | str = "cpu") -> torch.Generator:
@@ -51,6 +71,8 @@ class DeviceImages:
         )
         self._stored = torch.from_numpy(stored).to(device)
         self._packed = array.packed
+        self.channels = array.channels
+        self.splits = array.splits
         self._bits = torch.tensor([128, 64, 32, 16, 8, 4, 2, 1], dtype=torch.uint8, device=device)
         self.device = device
 

@@ -9,7 +9,9 @@ import itertools
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
+from torch.autograd.function import FunctionCtx, once_differentiable
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,48 @@ def _fully_connected(widths: list[int], activation: type[nn.Module]) -> list[nn.
     return layers
 
 
+class _FourPhases(torch.autograd.Function):
+    """A transposed convolution, kernel 4, stride 2, padding 1, computed phase by phase.
+
+    Every output pixel of one parity sees the same 2×2 weights: the four parities are the channels
+    of an ordinary 2×2 convolution at the input's size (Shi et al. 2016, sub-pixel convolution).
+    On a CPU this is twice as fast for few output channels; the gradients are faster as they are.
+    """
+
+    @staticmethod
+    def forward(ctx: FunctionCtx, h_bdhw: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        ctx.save_for_backward(h_bdhw, weight)
+        phases = F.pixel_unshuffle(weight, 2).flip(2, 3).transpose(0, 1)  # 4C×D×2×2
+        phases = phases.contiguous(memory_format=torch.channels_last)
+        y_bchw = F.conv2d(h_bdhw, phases, bias.repeat_interleave(4), padding=1)
+        return F.pixel_shuffle(y_bchw, 2)[:, :, 1:-1, 1:-1]
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: FunctionCtx, gradient_bchw: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        h_bdhw, weight = ctx.saved_tensors
+        # A single channel looks the same in both memory formats: only a copy has the right one.
+        gradient_bchw = gradient_bchw.clone(memory_format=torch.channels_last)
+        return torch.ops.aten.convolution_backward(
+            *(gradient_bchw, h_bdhw, weight, weight.shape[1:2]),
+            *([2, 2], [1, 1], [1, 1], True, [0, 0], 1),
+            [True, True, True],
+        )
+
+
+class ImageConvolution(nn.ConvTranspose2d):
+    """The decoder's last layer: B×D×32×32 features to B×C×64×64 logits."""
+
+    def __init__(self, width: int, channels: int) -> None:
+        super().__init__(width, channels, 4, stride=2, padding=1)
+
+    def forward(self, h_bdhw: Tensor) -> Tensor:
+        """Return logits, B×C×64×64."""
+        if h_bdhw.is_cuda:
+            return super().forward(h_bdhw)
+        return _FourPhases.apply(h_bdhw, self.weight, self.bias)
+
+
 class Encoder(nn.Module):
     """The approximate posterior q(z|x), a diagonal Gaussian.
 
@@ -47,7 +91,10 @@ class Encoder(nn.Module):
         widths = [channels, *architecture.convolutions]
         convolutions: list[nn.Module] = []
         for width_in, width_out in itertools.pairwise(widths):
-            convolutions += [nn.Conv2d(width_in, width_out, 4, stride=2, padding=1), nn.ReLU()]
+            convolutions += [
+                nn.Conv2d(width_in, width_out, 4, stride=2, padding=1),
+                nn.ReLU(inplace=True),
+            ]
         self.convolutions = nn.Sequential(*convolutions)
         flat = widths[-1] * SMALLEST_MAP**2
         hidden = [flat, *architecture.hidden]
@@ -78,9 +125,10 @@ class Decoder(nn.Module):
         for width_in, width_out in itertools.pairwise(widths):
             convolutions += [
                 nn.ConvTranspose2d(width_in, width_out, 4, stride=2, padding=1),
-                nn.ReLU(),
+                nn.ReLU(inplace=True),
             ]
-        self.convolutions = nn.Sequential(*convolutions[:-1])
+        to_image = ImageConvolution(widths[-2], channels)
+        self.convolutions = nn.Sequential(*convolutions[:-2], to_image)
 
     def forward(self, z_bl: Tensor) -> Tensor:
         """Return logits, B×C×64×64."""

@@ -1,3 +1,5 @@
+import contextlib
+import copy
 import csv
 import dataclasses
 import itertools
@@ -6,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -19,7 +22,8 @@ from betagvae.errors import UserError
 from betagvae.evaluation import EvaluationSettings, evaluate, load_model
 from betagvae.files import read_json
 from betagvae.networks import VariationalAutoencoder, initialise
-from betagvae.training import Trainer, TrainingSettings, train
+from betagvae.trainer import Trainer, TrainingSettings
+from betagvae.training import RunFiles, train
 
 CPU = torch.device("cpu")
 SETTINGS = TrainingSettings(
@@ -38,6 +42,7 @@ SETTINGS = TrainingSettings(
     discriminator_learning_rate=1e-3,
     log_every=2,
     threads=1,
+    precision="float32",
 )
 
 
@@ -58,7 +63,8 @@ def data(tmp_path_factory):
 
 
 def trainer(data, **changes):
-    return Trainer(open_array(data), dataclasses.replace(SETTINGS, **changes), CPU)
+    images = DeviceImages(open_array(data), CPU)
+    return Trainer(images, dataclasses.replace(SETTINGS, **changes))
 
 
 def weights(module):
@@ -68,6 +74,15 @@ def weights(module):
 def outputs(folder):
     names = {"model": "model.safetensors", "history": "history.csv", "record": "training.json"}
     return {key: folder / name for key, name in names.items()}
+
+
+def train_one(data, folder, **changes):
+    train(data, [(dataclasses.replace(SETTINGS, **changes), RunFiles(**outputs(folder)))])
+
+
+def next_batch(run):
+    run._shuffle_if_an_epoch_begins()
+    return run.order[run.batch].flatten()
 
 
 def test_packed_and_plain_batches_agree(tmp_path, data):
@@ -89,8 +104,8 @@ def test_an_epoch_sees_every_training_image_once_and_none_of_the_test_split(data
     for _ in range(2):
         batches = []
         for _ in range(2):
-            batches.append(run.next_indices())
-            run.step_number += 1
+            batches.append(next_batch(run))
+            run.step()
         epochs.append(torch.cat(batches).tolist())
     assert sorted(epochs[0]) == sorted(epochs[1]) == list(range(14))
     assert epochs[0] != epochs[1]
@@ -105,7 +120,7 @@ def test_beta_one_gamma_zero_is_a_plain_vae_to_the_bit(data):
     initialise(plain, generator(0, "autoencoder"))
     plain.to(memory_format=torch.channels_last)
     optimiser = torch.optim.Adam(plain.parameters(), 1e-3, fused=True)
-    x = DeviceImages(open_array(data), CPU).batch(trainer(data).next_indices())
+    x = DeviceImages(open_array(data), CPU).batch(next_batch(trainer(data)))
     mean, log_variance = plain.encoder(x)
     noise = torch.randn(mean.shape, generator=generator(0, "posterior"))
     logits = plain.decoder(mean + torch.exp(0.5 * log_variance) * noise)
@@ -119,7 +134,7 @@ def test_beta_one_gamma_zero_is_a_plain_vae_to_the_bit(data):
 def test_runs_that_share_a_seed_share_weights_and_batches(data):
     plain, adversarial = trainer(data, gamma=0), trainer(data)
     assert torch.equal(weights(plain.model), weights(adversarial.model))
-    assert torch.equal(plain.next_indices(), adversarial.next_indices())
+    assert torch.equal(next_batch(plain), next_batch(adversarial))
 
 
 def one_step(data, **changes):
@@ -155,7 +170,7 @@ def test_the_encoder_climbs_towards_what_the_discriminator_takes_for_the_prior(d
 
 def test_the_golden_history(data, tmp_path):
     """A refactoring must not change the losses; sums may differ in the last digits."""
-    train(data, SETTINGS, **outputs(tmp_path))
+    train_one(data, tmp_path)
     with (tmp_path / "history.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [int(row["step"]) for row in rows] == [2, 4, 6]
@@ -172,9 +187,21 @@ GOLDEN_LOSSES = [3064.5588, 2855.1221, 2846.8560]
 
 def test_same_seed_same_bytes(data, tmp_path):
     for name in ("a", "b"):
-        train(data, SETTINGS, **outputs(tmp_path / name))
+        train_one(data, tmp_path / name)
     for name in ("model.safetensors", "history.csv"):
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+
+
+def test_a_model_gets_the_same_bytes_alone_and_beside_others(data, tmp_path):
+    seeds = [dataclasses.replace(SETTINGS, seed=seed) for seed in range(3)]
+    train(data, [(s, RunFiles(**outputs(tmp_path / f"beside{s.seed}"))) for s in seeds])
+    for seed in range(3):
+        train_one(data, tmp_path / f"alone{seed}", seed=seed)
+        for name in ("model.safetensors", "history.csv"):
+            beside, alone = (tmp_path / f"{how}{seed}" / name for how in ("beside", "alone"))
+            assert beside.read_bytes() == alone.read_bytes()
+    record = read_json(tmp_path / "beside2" / "training.json")
+    assert (record["settings"]["seed"], record["trained_side_by_side"]) == (2, 3)
 
 
 def command(data, folder, *more):
@@ -205,21 +232,20 @@ def test_a_killed_run_resumes_and_ends_with_the_same_bytes(data, tmp_path):
 
 
 def test_a_scratch_file_of_another_configuration_is_not_used(data, tmp_path, caplog):
-    paths = outputs(tmp_path)
     torch.save({"identity": {"settings": "other"}}, tmp_path / "model.resume.pt")
-    train(data, SETTINGS, **paths)
+    train_one(data, tmp_path)
     assert "another configuration" in caplog.text
 
 
 def test_unusable_settings_end_in_one_line(data, tmp_path):
     with pytest.raises(UserError, match=r"lower training\.batch_size"):
-        train(data, dataclasses.replace(SETTINGS, batch_size=15), **outputs(tmp_path))
+        train_one(data, tmp_path, batch_size=15)
     with pytest.raises(UserError, match=r"multiple of training\.log_every"):
-        train(data, dataclasses.replace(SETTINGS, steps=7), **outputs(tmp_path))
+        train_one(data, tmp_path, steps=7)
 
 
 def test_damaged_weights_are_refused(data, tmp_path):
-    train(data, SETTINGS, **outputs(tmp_path))
+    train_one(data, tmp_path)
     model = tmp_path / "model.safetensors"
     content = bytearray(model.read_bytes())
     content[-1] ^= 1
@@ -229,7 +255,7 @@ def test_damaged_weights_are_refused(data, tmp_path):
 
 
 def test_evaluation_agrees_with_the_objective(data, tmp_path):
-    train(data, SETTINGS, **outputs(tmp_path))
+    train_one(data, tmp_path)
     metrics, codes = tmp_path / "metrics.json", tmp_path / "codes.safetensors"
     settings = EvaluationSettings(batch_size=4, threads=1)
     evaluate(data, tmp_path / "model.safetensors", settings, metrics=metrics, codes=codes)
@@ -251,7 +277,7 @@ def test_evaluation_agrees_with_the_objective(data, tmp_path):
 
 
 def test_more_images_can_be_encoded_than_are_measured(data, tmp_path):
-    train(data, SETTINGS, **outputs(tmp_path))
+    train_one(data, tmp_path)
     paths = {"metrics": tmp_path / "metrics.json", "codes": tmp_path / "codes.safetensors"}
     settings = EvaluationSettings(batch_size=4, threads=1, encoded_images=5, images=3)
     evaluate(data, tmp_path / "model.safetensors", settings, **paths)
@@ -270,11 +296,95 @@ def test_more_images_can_be_encoded_than_are_measured(data, tmp_path):
         evaluate(data, tmp_path / "model.safetensors", fewer, **paths)
 
 
+class PretendedGraph:
+    """Stands in for a CUDA graph where there is no GPU: replaying takes the recorded step."""
+
+    trainer = None
+
+    def register_generator_state(self, stream):
+        assert stream in self.trainer.noise.values()
+
+    @classmethod
+    @contextlib.contextmanager
+    def recording(cls, graph, stream):
+        """Recording runs nothing: what the step did on the way is undone."""
+        state = copy.deepcopy(cls.trainer.state())
+        batch, order = cls.trainer.batch.clone(), cls.trainer.order.clone()
+        yield
+        cls.trainer.restore(state)
+        cls.trainer.batch.copy_(batch)
+        cls.trainer._epoch = 0
+        assert torch.equal(cls.trainer.order, order)
+
+    def replay(self):
+        for name, value in self.trainer._step().items():
+            self.trainer._terms[name].copy_(value)
+
+
+@pytest.mark.parametrize("gamma", [0, 10])
+def test_recording_a_step_leaves_no_trace(data, monkeypatch, gamma):
+    """What the host does around a CUDA graph, all but the graph itself."""
+    recorded, plain = trainer(data, gamma=gamma), trainer(data, gamma=gamma)
+    PretendedGraph.trainer = recorded
+    monkeypatch.setattr(torch.cuda, "CUDAGraph", PretendedGraph)
+    monkeypatch.setattr(torch.cuda, "graph", PretendedGraph.recording)
+    monkeypatch.setattr(torch.cuda, "stream", contextlib.nullcontext)
+    monkeypatch.setattr(torch.Tensor, "pin_memory", lambda tensor: tensor)
+    monkeypatch.setattr(torch.cuda, "default_stream", lambda device: None)
+    recorded._stream = SimpleNamespace(wait_stream=lambda stream: None)
+    for _ in range(8):  # epochs have three batches
+        recorded.step()
+        plain.step()
+    assert torch.equal(weights(recorded.model), weights(plain.model))
+    assert recorded.means() == plain.means()
+
+
+needs_gpu = pytest.mark.skipif(
+    not torch.cuda.is_available(), reason="this machine has no NVIDIA GPU"
+)
+
+
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="this machine has no NVIDIA GPU")
+@needs_gpu
 def test_the_gpu_is_used_without_being_asked_for(data, tmp_path):
     for name in ("a", "b"):
-        train(data, SETTINGS, **outputs(tmp_path / name))
+        train_one(data, tmp_path / name)
     assert read_json(tmp_path / "a" / "training.json")["provenance"]["peak_gpu_memory_mb"] > 0
     first, second = ((tmp_path / n / "model.safetensors").read_bytes() for n in ("a", "b"))
     assert first == second
+
+
+@pytest.mark.gpu
+@needs_gpu
+@pytest.mark.parametrize("gamma", [0, 10])
+def test_a_replayed_step_is_the_step(data, gamma):
+    """Recording and replaying must change neither weights nor random numbers nor batches."""
+    images = DeviceImages(open_array(data), torch.device("cuda"))
+    replayed, plain = (Trainer(images, dataclasses.replace(SETTINGS, gamma=gamma)) for _ in "ab")
+    torch.cuda.synchronize()
+    for _ in range(8):  # epochs have three batches
+        replayed.step()
+        with plain.on_stream():
+            plain._shuffle_if_an_epoch_begins()
+            plain._terms = plain._step()
+        plain.step_number += 1
+        plain._summed += 1
+    assert torch.equal(weights(replayed.model), weights(plain.model))
+    assert replayed.means() == plain.means()
+
+
+@pytest.mark.gpu
+@needs_gpu
+def test_a_restored_trainer_goes_on_as_if_nothing_had_happened(data):
+    images = DeviceImages(open_array(data), torch.device("cuda"))
+    whole, cut, other = (Trainer(images, SETTINGS) for _ in range(3))
+    for _ in range(8):
+        whole.step()
+    for _ in range(5):
+        cut.step()
+    cut.means()
+    other.restore(copy.deepcopy(cut.state()))
+    for _ in range(3):
+        other.step()
+    whole.means(), other.means()
+    assert torch.equal(weights(whole.model), weights(other.model))

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 
 import pytest
 from trees import planned, snakemake
@@ -85,6 +86,25 @@ def test_another_beta_trains_that_method_alone(finished, tmp_path):
         "rate_distortion": 1,
         "traversals": 3,
     }
+
+
+def test_seeds_that_share_a_job_give_the_same_files(finished, tmp_path):
+    folder = shutil.copytree(finished, tmp_path / "shared", symlinks=True)
+    together, apart = tmp_path / "together.yaml", tmp_path / "apart.yaml"
+    together.write_text("seeds: [0, 1]\nseeds_per_job: 2\n")
+    apart.write_text("seeds: [0, 1]\nseeds_per_job: 1\n")
+    run = "results/tiny/dsprites/beta4_gamma10"
+    models = [f"{run}/seed{seed}/model.safetensors" for seed in (0, 1)]
+    assert planned(folder, *models, configfiles=[apart]) == {"training": 1}
+    before = (folder / models[0]).read_bytes()
+
+    output = snakemake(folder, *models, configfiles=[together])
+    assert "rule training_seeds_0_1:" in output
+    assert (folder / models[0]).read_bytes() == before
+    assert (folder / models[1]).read_bytes() != before
+    assert (folder / "results/tiny/logs/dsprites/beta4_gamma10/seed0-1/train.log").exists()
+    assert planned(folder, *models, configfiles=[apart]) == {}
+    assert planned(folder, *models, configfiles=[together]) == {}
 
 
 @pytest.mark.parametrize(
