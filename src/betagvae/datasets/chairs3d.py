@@ -9,9 +9,9 @@ import math
 import re
 import tarfile
 from collections import Counter
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 import torch
 from torchvision.io import ImageReadMode, decode_png
@@ -95,9 +95,9 @@ def _make_original(output: Path, settings: DataSettings) -> None:
     write_original(
         output,
         ORIGINAL,
-        _Reader(archive.path, settings.crop),
+        archive.path,
+        partial(_read, crop=settings.crop),
         {"train": training, "test": testing},
-        archive=archive.path,
         source_files={ARCHIVE.name: archive.record},
         skipped=strays,
         settings=settings,
@@ -142,20 +142,13 @@ def split_models(renders: list[Render], test_fraction: float) -> tuple[list[Rend
     )
 
 
-@dataclass(frozen=True)
-class _Reader:
-    """Reads renders from where they lie in the archive."""
-
-    path: Path
-    crop: Crop | None
-
-    def __call__(self, render: Render) -> torch.Tensor:
-        with self.path.open("rb") as content:
-            content.seek(render.offset)
-            data = content.read(render.size)
-        if len(data) < render.size:
-            raise SkipError("cut off by the end of the archive")
-        return read_image(data, self.crop)
+def _read(content: BinaryIO, render: Render, crop: Crop | None) -> torch.Tensor:
+    """Read a render from where it lies in the archive."""
+    content.seek(render.offset)
+    data = content.read(render.size)
+    if len(data) < render.size:
+        raise SkipError("cut off by the end of the archive")
+    return read_image(data, crop)
 
 
 def read_image(data: bytes, crop: Crop | None) -> torch.Tensor:
