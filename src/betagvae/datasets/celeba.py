@@ -26,7 +26,6 @@ from betagvae.datasets.originals import (
     SkipError,
     check_crop,
     shrink,
-    to_tensor,
     write_original,
 )
 from betagvae.datasets.settings import DataSettings
@@ -230,7 +229,8 @@ def read_image(data: bytes, crop: Crop | None) -> torch.Tensor:
         When it is no JPEG, broken, or not 178×218.
     """
     try:
-        image = decode_jpeg(to_tensor(data), mode=ImageReadMode.RGB)
+        content = torch.frombuffer(bytearray(data), dtype=torch.uint8)
+        image = decode_jpeg(content, mode=ImageReadMode.RGB)
     except (RuntimeError, ValueError) as error:
         raise SkipError("broken JPEG") from error
     if image.shape[-2:] != (HEIGHT, WIDTH):

@@ -106,11 +106,6 @@ def read_batches(
             yield split, batch
 
 
-def to_tensor(data: bytes) -> torch.Tensor:
-    """Return a file's content as torchvision's decoders take it, uint8."""
-    return torch.frombuffer(bytearray(data), dtype=torch.uint8)
-
-
 def shrink(image: torch.Tensor, crop: Crop | None) -> torch.Tensor:
     """Cut out the crop, then resize (bilinear, antialiased): uint8 C×H×W → C×64×64.
 
