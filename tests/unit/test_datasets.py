@@ -192,6 +192,35 @@ def test_celeba_with_faults(make, tmp_path, caplog):
     assert "gave 4 images, not the published 202599" in caplog.text
 
 
+def test_compressed_entries_of_a_zip(make, tmp_path):
+    path, partition = archives.celeba(tmp_path)
+    expected = make("celeba", "original", path=path, partition_path=partition).images(range(7))
+    with zipfile.ZipFile(path) as content:
+        entries = {name: content.read(name) for name in content.namelist()[1:]}
+    with zipfile.ZipFile(path, "w") as content:
+        for name, data in entries.items():
+            last = name == max(entries)
+            content.writestr(name, data, zipfile.ZIP_BZIP2 if last else zipfile.ZIP_DEFLATED)
+    array = make("celeba", "original", path=path, partition_path=partition)
+    assert np.array_equal(array.images(range(6)), expected[:6])
+    assert array.metadata["skipped"]["damaged in the archive"] == 1
+
+
+@pytest.mark.parametrize("name", ["celeba", "chairs3d"])
+def test_originals_are_the_same_for_any_number_of_processes(make, tmp_path, monkeypatch, name):
+    monkeypatch.setattr(originals, "_BATCH", 2)
+    path, partition = (
+        archives.celeba(tmp_path) if name == "celeba" else (archives.chairs(tmp_path), None)
+    )
+    digests = {
+        make(name, "original", path=path, partition_path=partition, threads=threads).metadata[
+            "hashes"
+        ]["array"]["sha256"]
+        for threads in (1, 2, 3)
+    }
+    assert len(digests) == 1
+
+
 @pytest.mark.parametrize(
     "line", ["000009.jpg", "000009.jpg 3", "000001.jpg 0", "<!DOCTYPE html><title>Sign in", "ü 0"]
 )
