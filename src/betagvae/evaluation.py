@@ -62,7 +62,7 @@ def load_model_of(
     return model, record
 
 
-@torch.no_grad()
+@torch.inference_mode()
 def evaluate(
     data: Path, model_path: Path, settings: EvaluationSettings, *, metrics: Path, codes: Path
 ) -> None:
@@ -78,18 +78,18 @@ def evaluate(
     splits, encoded = {}, []
     for name, split in array.splits.items():
         indices_n, measured_m = _chosen(split, name, settings)
-        posterior = _encode(model, images, indices_n, settings.batch_size)
-        rows = torch.isin(indices_n, measured_m).to(device)
+        measured_n = torch.isin(indices_n, measured_m)
+        codes_of_split = Codes(model, images, indices_n)
+        for rows_b in _rows(~measured_n, device).split(settings.batch_size):
+            codes_of_split.encode(rows_b)
         splits[name] = _measure(
-            model,
-            images,
-            measured_m,
-            tuple(moment_nl[rows] for moment_nl in posterior),
+            codes_of_split,
+            _rows(measured_n, device),
             objective.LIKELIHOODS[likelihood],
             generator(settings.seed, f"posterior {name}", device),
             settings.batch_size,
         )
-        encoded.append((indices_n, *(moment_nl.cpu() for moment_nl in posterior)))
+        encoded.append((indices_n, *(moment_nl.cpu() for moment_nl in codes_of_split.moments)))
     with whole_file(codes) as part:
         names = ("indices", "mean", "log_variance")
         tensors = (torch.cat(parts) for parts in zip(*encoded, strict=True))
@@ -121,48 +121,58 @@ def random_order(split: range, generator: torch.Generator) -> Tensor:
     return torch.randperm(len(split), generator=generator) + split.start
 
 
-def _encode(
-    model: VariationalAutoencoder, images: DeviceImages, indices_n: Tensor, batch_size: int
-) -> tuple[Tensor, Tensor]:
-    """Return the posterior's mean and log variance of every image, each N×L.
+def _rows(chosen_n: Tensor, device: torch.device) -> Tensor:
+    """Return the positions that are chosen, ascending."""
+    return chosen_n.nonzero().squeeze(1).to(device)
 
-    Into memory that is there from the start: results kept batch by batch lie between the batches'
+
+class Codes:
+    """The posterior's mean and log variance of images, each N×L, filled batch by batch.
+
+    In memory that is there from the start: results kept batch by batch lie between the batches'
     images and keep their memory from being used again, 10 GB of it for dSprites.
     """
-    shape = (len(indices_n), model.encoder.posterior.out_features // 2)
-    posterior = tuple(torch.empty(shape, device=images.device) for _ in range(2))
-    parts = (tensor.split(batch_size) for tensor in (indices_n.to(images.device), *posterior))
-    for batch, mean_bl, log_variance_bl in zip(*parts, strict=True):
-        mean, log_variance = model.encoder(images.batch(batch))
-        mean_bl.copy_(mean)
-        log_variance_bl.copy_(log_variance)
-    return posterior
+
+    def __init__(
+        self, model: VariationalAutoencoder, images: DeviceImages, indices_n: Tensor
+    ) -> None:
+        self.model, self.images = model, images
+        self.indices_n = indices_n.to(images.device)
+        self.latents = model.encoder.posterior.out_features // 2
+        shape = (len(indices_n), self.latents)
+        self.moments = tuple(torch.empty(shape, device=images.device) for _ in range(2))
+
+    def encode(self, rows_b: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Encode the images of some rows; return them, B×C×64×64, and their moments, each B×L."""
+        x_bchw = self.images.batch(self.indices_n[rows_b])
+        mean_bl, log_variance_bl = self.model.encoder(x_bchw)
+        for moment_nl, moment_bl in zip(self.moments, (mean_bl, log_variance_bl), strict=True):
+            moment_nl[rows_b] = moment_bl
+        return x_bchw, mean_bl, log_variance_bl
 
 
 def _measure(
-    model: VariationalAutoencoder,
-    images: DeviceImages,
-    indices_n: Tensor,
-    posterior: tuple[Tensor, Tensor],
+    codes: Codes,
+    rows_m: Tensor,
     likelihood: Callable[[Tensor, Tensor], Tensor],
     noise: torch.Generator,
     batch_size: int,
 ) -> dict[str, Any]:
-    """Return the metrics of the images, whose posterior is given, each moment N×L."""
-    total = torch.zeros(2 + posterior[0].shape[1], dtype=torch.float64, device=images.device)
-    parts = (tensor.split(batch_size) for tensor in (indices_n.to(images.device), *posterior))
-    for batch, mean_bl, log_variance_bl in zip(*parts, strict=True):
-        x_bchw = images.batch(batch)
-        noise_bl = torch.randn(mean_bl.shape, generator=noise, device=images.device)
+    """Encode the images of some rows, decode a sample of each posterior; return the metrics."""
+    device = rows_m.device
+    # All at once, so that the sample does not depend on the size of the batches.
+    noise_ml = torch.randn((len(rows_m), codes.latents), generator=noise, device=device)
+    total = torch.zeros(1 + codes.latents, dtype=torch.float64, device=device)
+    for rows_b, noise_bl in zip(rows_m.split(batch_size), noise_ml.split(batch_size), strict=True):
+        x_bchw, mean_bl, log_variance_bl = codes.encode(rows_b)
         z_bl = objective.sample_posterior(mean_bl, log_variance_bl, noise_bl)
         kl_bl = objective.kl_divergence_per_latent(mean_bl, log_variance_bl)
-        errors = [likelihood(model.decoder(code), x_bchw).sum(0) for code in (z_bl, mean_bl)]
-        total += torch.cat([torch.stack(errors), kl_bl.sum(0)])
-    error, error_of_mean, *kl_l = (total / len(indices_n)).tolist()
+        error_b = likelihood(codes.model.decoder(z_bl), x_bchw)
+        total += torch.cat([error_b[:, None], kl_bl], dim=1).sum(0)
+    error, *kl_l = (total / len(rows_m)).tolist()
     return {
-        "images": len(indices_n),
+        "images": len(rows_m),
         "reconstruction_error": error,
         "kl": sum(kl_l),
         "kl_per_latent": kl_l,
-        "reconstruction_error_of_mean_code": error_of_mean,
     }

@@ -21,7 +21,6 @@ def write_metrics(folder, beta, gamma, seed, error, kl, dataset="celeba", **chan
             "reconstruction_error": error + shift,
             "kl": kl,
             "kl_per_latent": [kl, 0.0],
-            "reconstruction_error_of_mean_code": error - 1,
         }
         for name, images, shift in (("train", 162770, 10), ("test", 19962, 0))
     }

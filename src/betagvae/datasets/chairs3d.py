@@ -4,17 +4,21 @@ Aubry, Maturana, Efros, Russell & Sivic (2014), https://www.di.ens.fr/willow/res
 The renders are read straight from the published tar; drawn chairs stand in where it cannot be had.
 """
 
+import io
 import logging
 import math
 import re
+import struct
 import tarfile
 from collections import Counter
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
+import numpy as np
 import torch
-from torchvision.io import ImageReadMode, decode_png
+from kornia_rs.io import decode_image_png_u8
+from PIL import Image
 
 from betagvae.datasets import drawn_chairs
 from betagvae.datasets.drawn import StandIn, make_stand_in
@@ -25,7 +29,6 @@ from betagvae.datasets.originals import (
     SkipError,
     check_crop,
     shrink,
-    to_tensor,
     write_original,
 )
 from betagvae.datasets.settings import DataSettings
@@ -61,6 +64,13 @@ _RENDER = re.compile(
     r"rendered_chairs/(?P<model>[0-9a-f]{32})/renders/image_\d{3}_p\d{3}_t\d{3}_r\d{3}\.png"
 )
 
+_PNG_HEADER = struct.Struct(">16sII2s")
+"""Start of every PNG, width, height, bits and kind of its channels."""
+_PNG_START, _RGB_8_BITS = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", b"\x08\x02"
+_LARGEST = 10_000_000
+"""Pixels; a damaged size would have the memory for it allocated before the damage shows."""
+_LUMA = torch.tensor([0.299, 0.587, 0.114])
+
 
 class Render(NamedTuple):
     """Where a render lies in the tar."""
@@ -95,9 +105,9 @@ def _make_original(output: Path, settings: DataSettings) -> None:
     write_original(
         output,
         ORIGINAL,
-        _Reader(archive.path, settings.crop),
+        archive.path,
+        partial(_read, crop=settings.crop),
         {"train": training, "test": testing},
-        archive=archive.path,
         source_files={ARCHIVE.name: archive.record},
         skipped=strays,
         settings=settings,
@@ -142,20 +152,13 @@ def split_models(renders: list[Render], test_fraction: float) -> tuple[list[Rend
     )
 
 
-@dataclass(frozen=True)
-class _Reader:
-    """Reads renders from where they lie in the archive."""
-
-    path: Path
-    crop: Crop | None
-
-    def __call__(self, render: Render) -> torch.Tensor:
-        with self.path.open("rb") as content:
-            content.seek(render.offset)
-            data = content.read(render.size)
-        if len(data) < render.size:
-            raise SkipError("cut off by the end of the archive")
-        return read_image(data, self.crop)
+def _read(content: BinaryIO, render: Render, crop: Crop | None) -> torch.Tensor:
+    """Read a render from where it lies in the archive."""
+    content.seek(render.offset)
+    data = content.read(render.size)
+    if len(data) < render.size:
+        raise SkipError("cut off by the end of the archive")
+    return read_image(data, crop)
 
 
 def read_image(data: bytes, crop: Crop | None) -> torch.Tensor:
@@ -166,18 +169,47 @@ def read_image(data: bytes, crop: Crop | None) -> torch.Tensor:
     SkipError
         When it is no PNG, broken, or smaller than the crop.
     """
+    image = _decode_rgb(data)
+    return _grey(shrink(_on_white(_decode(data)) if image is None else image, crop))
+
+
+def _decode_rgb(data: bytes) -> torch.Tensor | None:
+    """Decode a PNG with three channels of 8 bits, as the renders have: uint8 3×H×W.
+
+    By another library than the other kinds, in a third of the time. None: leave it to `_decode`,
+    which also says what is wrong with it.
+    """
     try:
-        image = decode_png(to_tensor(data), mode=ImageReadMode.GRAY_ALPHA)  # 2×H×W
-    except (RuntimeError, ValueError) as error:
+        start, width, height, kind = _PNG_HEADER.unpack_from(data)
+        if start != _PNG_START or kind != _RGB_8_BITS or width * height > _LARGEST:
+            return None
+        pixels = decode_image_png_u8(data, (height, width), "rgb")
+    except Exception:  # the library has no narrower one
+        return None
+    return torch.from_numpy(pixels).permute(2, 0, 1)
+
+
+def _decode(data: bytes) -> torch.Tensor:
+    """Decode a PNG of any kind: uint8 4×H×W, RGB and alpha."""
+    try:
+        # Not by torchvision, whose pixels of palettes are wrong.
+        with Image.open(io.BytesIO(data), formats=("PNG",)) as file:
+            pixels = np.array(file.convert("RGBA"))
+    except (OSError, SyntaxError, ValueError, struct.error, Image.DecompressionBombError) as error:
         raise SkipError("broken PNG") from error
-    if image.dtype != torch.uint8:
+    if _PNG_HEADER.unpack_from(data)[3][0] > 8:
         raise SkipError("not 8 bits a channel")
-    return shrink(_on_white(image), crop)
+    return torch.from_numpy(pixels).permute(2, 0, 1)
 
 
 def _on_white(image: torch.Tensor) -> torch.Tensor:
-    """Lay grey with an alpha channel on white: uint8 2×H×W → 1×H×W."""
-    grey, alpha = image[:1], image[1:]
+    """Lay colours with an alpha channel on white: uint8 4×H×W → 3×H×W."""
+    colours, alpha = image[:3], image[3:]
     if (alpha == 255).all():
-        return grey
-    return (255 - (255 - grey.float()) * alpha / 255).round().to(torch.uint8)
+        return colours
+    return (255 - (255 - colours.float()) * alpha / 255).round().to(torch.uint8)
+
+
+def _grey(image: torch.Tensor) -> torch.Tensor:
+    """Return the luma of ITU-R BT.601: uint8 3×H×W → 1×H×W."""
+    return torch.tensordot(_LUMA, image.float(), 1)[None].round_().to(torch.uint8)
