@@ -204,8 +204,8 @@ def _read(archive: BinaryIO, entry: Entry, crop: Crop | None) -> torch.Tensor:
 def _content(archive: BinaryIO, entry: Entry) -> bytes:
     """Return the content of an entry.
 
-    `zipfile.ZipFile` would read the directory of all 202,599 images anew in each process, and
-    takes four times as long for an entry. What is not stored or deflated fails its checksum.
+    `zipfile.ZipFile` would read the directory of all 202,599 images anew in each process. What is
+    not stored or deflated fails its checksum.
     """
     archive.seek(entry.offset)
     signature, name, extra = _LOCAL_HEADER.unpack(archive.read(_LOCAL_HEADER.size))
