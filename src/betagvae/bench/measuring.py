@@ -127,7 +127,7 @@ def _training(
 ) -> Callable[[], None]:
     """Warm up; return what measures one method in one mode, once."""
     team.ask("train", index, WARM_UP)
-    steps = _fitting(lambda steps: team.seconds("train", index, steps), seconds)
+    steps = fitting(lambda steps: team.seconds("train", index, steps), seconds)
     images = team.mode.processes * steps * cell.settings.batch_size
     found = measured.rates.setdefault((cell.method, team.mode), [])
     return lambda: found.append(images / team.seconds("train", index, steps))
@@ -138,13 +138,13 @@ def _products(
 ) -> Callable[[], None]:
     """Warm up; return what measures the ceiling in one mode, once."""
     team.ask("multiply", 1)
-    products = _fitting(lambda products: team.seconds("multiply", products), seconds)
+    products = fitting(lambda products: team.seconds("multiply", products), seconds)
     work = team.mode.processes * products * 2 * matrix_side(device_type) ** 3
     found = measured.ceilings.setdefault(team.mode, [])
     return lambda: found.append(work / team.seconds("multiply", products))
 
 
-def _fitting(timed: Callable[[int], float], seconds: float) -> int:
+def fitting(timed: Callable[[int], float], seconds: float) -> int:
     """Return how many repetitions take about `seconds`."""
     repetitions, taken = 1, timed(1)
     while taken < seconds / 4:
