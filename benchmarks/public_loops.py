@@ -181,18 +181,12 @@ def put_back_what_is_missing() -> None:
     multiprocessing.set_start_method("fork", force=True)
     if not hasattr(np, "product"):
         np.product = np.prod
-    stand_ins = {
-        "visdom": {},
-        "imageio": {},
-        "pandas": {},
-        "skimage": {},
-        "skimage.io": {"imread": lambda path: np.asarray(Image.open(path))},
-    }
-    for name, content in stand_ins.items():
-        if name in sys.modules or importlib.util.find_spec(name.split(".")[0]):
-            continue
-        sys.modules[name] = ModuleType(name)
-        vars(sys.modules[name]).update(content)
+    for package in ("visdom", "imageio", "pandas", "skimage"):
+        if importlib.util.find_spec(package) is None:
+            sys.modules[package] = ModuleType(package)
+    if "skimage" in sys.modules:
+        reader = sys.modules["skimage.io"] = ModuleType("skimage.io")
+        reader.imread = lambda path: np.asarray(Image.open(path))
 
 
 class Peer:
