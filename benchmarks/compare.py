@@ -10,7 +10,7 @@ import logging
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -27,6 +27,7 @@ from betagvae.bench.processes import PRECISION, Mode, Team
 from betagvae.errors import UserError
 from betagvae.files import write_csv, write_json, write_text
 from betagvae.markdown import table
+from betagvae.runs import DATASET_NAMES
 from betagvae.training import TrainingSettings
 
 BATCH = 64
@@ -71,7 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     p.add_argument("--beta-vae", type=Path, help="checkout of 1Konny/Beta-VAE")
     p.add_argument("--disentangling-vae", type=Path, help="checkout of YannDubs/disentangling-vae")
     p.add_argument("--output", type=Path, default=Path("results/comparison"))
-    p.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
+    p.add_argument("--threads", type=int, default=os.cpu_count())
     p.add_argument("--rounds", type=int, default=7)
     p.add_argument("--seconds", type=float, default=3, help="length of one measurement")
     options = p.parse_args(arguments)
@@ -93,41 +94,45 @@ def compare(
     """Measure and write ``comparison.csv`` (every round), ``.json`` and ``.md`` (medians)."""
     for name, checkout in checkouts.items():
         check_checkout(PUBLIC_LOOPS[name], checkout)
-    load, rows, provenance = os.getloadavg()[0], [], {}
-    with TemporaryDirectory() as scratch:
-        images = make_images(Path(scratch, "images"), threads)
-        for number, case in enumerate(c for c in CASES if c.repository in checkouts):
-            log.info("%s, %s, %s", case.repository, case.dataset, case.network)
-            loop = LoopSettings(
-                PUBLIC_LOOPS[case.repository],
-                case.dataset,
-                case.network,
-                images.of_loop(case.repository, case.dataset),
-                threads,
-            )
-            checkout = checkouts[case.repository].resolve()
-            peer = Peer(loop, checkout, Path(scratch, f"loop{number}"))
-            with peer, ExitStack() as stack:
-                modes = (Mode(1, threads), Mode(threads, 1))
-                teams = [stack.enter_context(Team(mode)) for mode in modes]
-                for team in teams:
-                    team.ask("open", images.arrays[case.dataset], [our_settings(case)])
-                provenance = teams[0].ask("provenance")[0]
-                rows += measure(case, peer, teams, rounds, seconds)
     record = {
-        "provenance": provenance,
-        "precision": str(PRECISION).removeprefix("torch."),
         "threads": threads,
         "rounds": rounds,
         "seconds": seconds,
-        "load_before": round(load, 2),
+        "precision": str(PRECISION).removeprefix("torch."),
+        "load_before": round(os.getloadavg()[0], 2),
         "commits": {name: PUBLIC_LOOPS[name].commit for name in checkouts},
-        "cases": list(medians(rows)),
     }
+    rows = []
+    with TemporaryDirectory() as scratch:
+        images = make_images(Path(scratch, "images"), threads)
+        for number, case in enumerate(case for case in CASES if case.repository in checkouts):
+            log.info("%s, %s, %s", case.repository, case.dataset, case.network)
+            data = images.of_loop(case.repository, case.dataset)
+            loop = LoopSettings(
+                PUBLIC_LOOPS[case.repository], case.dataset, case.network, data, threads
+            )
+            checkout = checkouts[case.repository].resolve()
+            with (
+                Peer(loop, checkout, Path(scratch, f"loop{number}")) as peer,
+                our_teams(case, images.arrays[case.dataset], threads) as teams,
+            ):
+                record["provenance"] = teams[0].ask("provenance")[0]
+                rows += measure(case, peer, teams, rounds, seconds)
+    record["cases"] = list(medians(rows))
     write_csv(output / "comparison.csv", rows)
     write_text(output / "comparison.md", page(record))
     write_json(output / "comparison.json", record)
     print(page(record))
+
+
+@contextmanager
+def our_teams(case: Case, array: Path, threads: int) -> Iterator[list[Team]]:
+    """Yield our training in one process with all threads, and in as many processes of one."""
+    with ExitStack() as stack:
+        teams = [stack.enter_context(Team(mode)) for mode in (Mode(1, threads), Mode(threads, 1))]
+        for team in teams:
+            team.ask("open", array, [our_settings(case)])
+        yield teams
 
 
 def our_settings(case: Case) -> TrainingSettings:
@@ -187,7 +192,7 @@ def page(record: Mapping[str, Any]) -> str:
     header += (f"Ours, {modes[1]}", f"Ratio, {modes[0]}", f"Ratio, {modes[1]}")
     rows = [
         (
-            *(case["dataset"], case["network"], case["public_loop"]),
+            *(DATASET_NAMES[case["dataset"]], case["network"].title(), case["public_loop"]),
             *(f"{case[name]:,.0f}" for name in ("public", "one_process", "side_by_side")),
             *(
                 "{:.2f} ({:.2f}–{:.2f})".format(case[name], *case[f"{name}_range"])

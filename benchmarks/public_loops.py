@@ -134,9 +134,16 @@ class PacedLoader:
                 yield batch
                 self._step += 1
                 if self._step == SKIPPED:
-                    start = time.monotonic()
+                    start = now()
                 if self._step == self._last:
-                    self._connection.send(time.monotonic() - start)
+                    self._connection.send(now() - start)
+
+
+def now() -> float:
+    """Return the time, seconds, at which all that the device was given is done."""
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return time.monotonic()
 
 
 def run_loop(connection: Connection, settings: LoopSettings, folder: Path) -> None:

@@ -442,7 +442,7 @@ def _add_bench(commands: argparse._SubParsersAction) -> None:
     p.add_argument("--pairs", type=_pair, nargs="*", default=(), metavar="BETA,GAMMA")
     p.add_argument("--seeds", type=int, nargs="+", default=(0,))
     p.add_argument("--arrays", type=Path, nargs="*", default=(), help="prepared image arrays")
-    p.add_argument("--cores", type=int, default=len(os.sched_getaffinity(0)))
+    p.add_argument("--cores", type=int, default=os.cpu_count())
     p.add_argument("--rounds", type=int, default=5)
     p.add_argument("--seconds", type=float, default=1, help="length of one measurement")
     _add_training_settings(p, likelihood_required=False)

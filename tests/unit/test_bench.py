@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 import yaml
 
 from betagvae.arrays import ArrayWriter
@@ -220,7 +221,7 @@ def test_rates_count_the_images_of_all_processes():
 
 @pytest.mark.parametrize(
     ("cores", "threads", "modes"),
-    [(2, 1, [ALONE, BESIDE]), (8, 3, [Mode(1, 8), Mode(2, 3)]), (1, 1, [Mode(1, 1)])],
+    [(2, 1, [ALONE, BESIDE]), (8, 3, [Mode(1, 8), Mode(2, 3)]), (1, 4, [Mode(1, 1)])],
 )
 def test_trainings_side_by_side_never_have_more_threads_than_there_are_cores(cores, threads, modes):
     settings = BenchSettings(cores=cores, threads=threads, rounds=1, seconds=1)
@@ -258,7 +259,7 @@ def test_processes_run_at_the_same_time_and_pass_on_errors(array):
 
 def test_the_whole_benchmark(array, tmp_path, capsys):
     output = tmp_path / "bench"
-    methods = {"VAE": (1.0, 0.0), "β-GVAE": (4.0, 10.0)}
+    methods = {"β-GVAE": (4.0, 10.0), "stronger": (4.0, 20.0)}
     settings = BenchSettings(cores=2, threads=1, rounds=2, seconds=0.01)
     bench(grid(methods=methods), settings, output, [array])
     record = read_json(output / "bench.json")
@@ -276,4 +277,14 @@ def test_the_whole_benchmark(array, tmp_path, capsys):
     assert [row["round"] for row in rows] == ["0", "1"] * 2
     page = capsys.readouterr().out
     assert page == (output / "bench.md").read_text() + "\n"
-    assert f"{rates['VAE', '1 process × 2 threads']:,.0f}" in page
+    assert f"{rates['stronger', '1 process × 2 threads']:,.0f}" in page
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="this machine has no NVIDIA GPU")
+def test_a_gpu_s_memory_and_speed_are_measured(array):
+    with Team(Mode(1, 1)) as team:
+        team.ask("open", array, [grid().cells("toy")[0].settings])
+        assert team.seconds("train", 0, 5) > 0
+        assert team.seconds("multiply", 1) > 2 * 8192**3 / 1e15
+        assert team.ask("memory")[0]["gpu"] > 3 * 4 * 8192**2

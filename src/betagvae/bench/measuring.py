@@ -35,7 +35,8 @@ class BenchSettings:
     @property
     def modes(self) -> list[Mode]:
         """One training with all cores, and as many at a time as the cores allow."""
-        beside = Mode(max(1, self.cores // self.threads), self.threads)
+        threads = min(self.threads, self.cores)
+        beside = Mode(self.cores // threads, threads)
         return list(dict.fromkeys([Mode(1, self.cores), beside]))
 
 
