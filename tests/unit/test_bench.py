@@ -228,6 +228,14 @@ def test_trainings_side_by_side_never_have_more_threads_than_there_are_cores(cor
     assert settings.modes == modes
 
 
+def test_unusable_requests_end_in_one_line(array, tmp_path):
+    with pytest.raises(UserError, match="must be positive"):
+        BenchSettings(cores=2, threads=1, rounds=0, seconds=1)
+    settings = BenchSettings(cores=2, threads=1, rounds=1, seconds=1)
+    with pytest.raises(UserError, match="an array of toy is given"):
+        bench(grid(datasets={"celeba": TRAINING}), settings, tmp_path, [array])
+
+
 @pytest.fixture
 def array(tmp_path):
     path = tmp_path / "toy.npy"

@@ -11,6 +11,7 @@ from betagvae.arrays import open_array
 from betagvae.bench.arithmetic import Operations, operations
 from betagvae.bench.grid import Cell
 from betagvae.bench.processes import Mode, Team, matrix_side
+from betagvae.errors import UserError
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +32,11 @@ class BenchSettings:
     """How often everything is measured; medians are over rounds."""
     seconds: float
     """About how long one measurement takes."""
+
+    def __post_init__(self) -> None:
+        """Raise `UserError` where nothing could be measured."""
+        if min(self.cores, self.threads, self.rounds) < 1 or self.seconds <= 0:
+            raise UserError("--cores, --threads, --rounds and --seconds must be positive")
 
     @property
     def modes(self) -> list[Mode]:

@@ -16,6 +16,7 @@ from betagvae.bench.page import page
 from betagvae.bench.processes import PRECISION
 from betagvae.bench.ratios import COMPARISONS, Row
 from betagvae.datasets import DataSettings, make_dataset
+from betagvae.errors import UserError
 from betagvae.files import write_csv, write_json, write_text
 
 IMAGES = 4096
@@ -39,13 +40,15 @@ def bench(grid: Grid, settings: BenchSettings, output: Path, arrays: Sequence[Pa
     Raises
     ------
     UserError
-        When an array and the settings do not fit, or a process ends for lack of memory.
+        When arrays and settings do not fit, or a process ends for lack of memory.
     """
     prepared = {open_array(path).dataset: path for path in arrays}
+    if unused := sorted(set(prepared) - set(grid.datasets)):
+        raise UserError(f"an array of {', '.join(unused)} is given, but no such data set: name it")
     load = os.getloadavg()[0]
     measured = []
-    for dataset in grid.datasets:
-        cells = grid.cells(dataset)
+    cells_of = {dataset: grid.cells(dataset) for dataset in grid.datasets}
+    for dataset, cells in cells_of.items():
         with TemporaryDirectory() as folder:
             path = prepared.get(dataset) or _draw(dataset, Path(folder), settings.cores)
             measured.append(measure(path, cells, settings))
