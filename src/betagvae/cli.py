@@ -4,7 +4,9 @@ Modules are imported where they are used, so that a command loads only what it n
 """
 
 import argparse
+import json
 import logging
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -35,7 +37,7 @@ def _parser() -> argparse.ArgumentParser:
     stages = (_add_data, _add_weights, _add_train, _add_evaluate, _add_scores, _add_quality)
     tables = (_add_table1, _add_table2, _add_metrics, _add_score_tables, _add_quality_tables)
     figures = (_add_bars, _add_curves, _add_rate_distortion, _add_traversals)
-    for add in (*stages, *tables, *figures, _add_claims):
+    for add in (*stages, *tables, *figures, _add_claims, _add_bench):
         add(commands)
     return parser
 
@@ -95,13 +97,20 @@ def _add_train(commands: argparse._SubParsersAction) -> None:
         p.add_argument(f"--{name}", type=Path, nargs="+", required=True, help="one a seed")
     p.add_argument("--beta", type=float, required=True, help="weight of the KL divergence, eq. 7")
     p.add_argument("--gamma", type=float, required=True, help="weight of the discriminator, eq. 7")
+    p.add_argument("--resume-seconds", type=float, default=60)
+    _add_training_settings(p, likelihood_required=True)
+    p.set_defaults(command=_train)
+
+
+def _add_training_settings(p: argparse.ArgumentParser, *, likelihood_required: bool) -> None:
     p.add_argument("--steps", type=int, required=True)
     p.add_argument("--batch-size", type=int, default=64)
     p.add_argument("--learning-rate", type=float, default=1e-4)
     p.add_argument("--adam-betas", type=float, nargs=2, default=(0.9, 0.999))
     p.add_argument("--network", choices=("higgins", "burgess"), default="higgins")
     p.add_argument("--latents", type=int, default=10)
-    p.add_argument("--likelihood", choices=("bernoulli", "squared_error"), required=True)
+    likelihoods = ("bernoulli", "squared_error")
+    p.add_argument("--likelihood", choices=likelihoods, required=likelihood_required)
     rewards = ("probability", "log_probability", "logit")
     p.add_argument("--reward", choices=rewards, default="probability")
     p.add_argument("--discriminator-layers", type=int, default=6)
@@ -109,10 +118,8 @@ def _add_train(commands: argparse._SubParsersAction) -> None:
     p.add_argument("--discriminator-learning-rate", type=float, default=1e-4)
     p.add_argument("--discriminator-adam-betas", type=float, nargs=2, default=(0.5, 0.9))
     p.add_argument("--log-every", type=int, default=100)
-    p.add_argument("--resume-seconds", type=float, default=60)
     p.add_argument("--threads", type=int, default=1)
     p.add_argument("--precision", choices=("float32", "tf32"), default="float32")
-    p.set_defaults(command=_train)
 
 
 def _train(
@@ -141,7 +148,7 @@ def _add_evaluate(commands: argparse._SubParsersAction) -> None:
     p.add_argument("--codes", type=Path, required=True)
     p.add_argument("--encoded-images", type=int, help="images of each split; all by default")
     p.add_argument("--images", type=int, help="how many of these to decode; all by default")
-    p.add_argument("--batch-size", type=int, default=256)
+    p.add_argument("--batch-size", type=int, help="chosen by device by default")
     p.add_argument("--seed", type=int, default=0)
     p.add_argument("--threads", type=int, default=1)
     p.set_defaults(command=_evaluate)
@@ -415,3 +422,59 @@ def _claims(
 
     data, page = outputs
     judge_claims(methods=dict(methods), data=data, page=page, **options)
+
+
+def _dataset_settings(text: str) -> tuple[str, dict[str, object]]:
+    name, _, settings = text.partition("=")
+    return name, _with_tuples(json.loads(settings or "{}"))
+
+
+def _add_bench(commands: argparse._SubParsersAction) -> None:
+    p = commands.add_parser("bench", help="speed and memory of training on this machine")
+    p.add_argument("--output", type=Path, required=True, help="folder of the results")
+    p.add_argument(
+        "--datasets",
+        type=_dataset_settings,
+        nargs="+",
+        required=True,
+        metavar="NAME[=JSON]",
+        help="data sets, and what they change of the flags below: celeba='{\"steps\": 1000}'",
+    )
+    _add_methods(p)
+    p.add_argument("--table1", metavar="NAME", help="data set of Table 1")
+    p.add_argument("--pairs", type=_pair, nargs="*", default=(), metavar="BETA,GAMMA")
+    p.add_argument("--seeds", type=int, nargs="+", default=(0,))
+    p.add_argument("--arrays", type=Path, nargs="*", default=(), help="prepared image arrays")
+    p.add_argument("--cores", type=int, default=os.cpu_count())
+    p.add_argument("--rounds", type=int, default=5)
+    p.add_argument("--seconds", type=float, default=1, help="length of one measurement")
+    _add_training_settings(p, likelihood_required=False)
+    p.set_defaults(command=_bench)
+
+
+def _bench(
+    output: Path,
+    datasets: list[tuple[str, dict[str, object]]],
+    methods: list[tuple[str, tuple[float, float]]],
+    table1: str | None,
+    pairs: Sequence[tuple[float, float]],
+    seeds: Sequence[int],
+    arrays: Sequence[Path],
+    cores: int,
+    rounds: int,
+    seconds: float,
+    **training: object,
+) -> None:
+    from betagvae.bench import BenchSettings, Grid, bench
+
+    training = _with_tuples(training)
+    grid = Grid(
+        datasets={name: {**training, **changes} for name, changes in datasets},
+        methods=dict(methods),
+        seeds=tuple(seeds),
+        table1=table1,
+        pairs=tuple(pairs),
+    )
+    threads = int(training["threads"])
+    settings = BenchSettings(cores=cores, threads=threads, rounds=rounds, seconds=seconds)
+    bench(grid, settings, output, arrays)

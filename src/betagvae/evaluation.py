@@ -18,13 +18,17 @@ from betagvae.identity import identity
 from betagvae.networks import VariationalAutoencoder
 from betagvae.surroundings import surroundings
 
+BATCH_SIZES = {"cpu": 64, "cuda": 1024}
+"""Images at a time by device: what fits a processor's cache, and what keeps a GPU busy."""
+
 
 @dataclass(frozen=True)
 class EvaluationSettings:
     """What the numbers depend on besides model and data."""
 
-    batch_size: int
     threads: int
+    batch_size: int | None = None
+    """Images at a time; None means what the device does best."""
     encoded_images: int | None = None
     """Images of each split to encode, drawn at random; None means all."""
     images: int | None = None
@@ -75,19 +79,20 @@ def evaluate(
     model, record = load_model_of(array, model_path, device)
     images = DeviceImages(array, device)
     likelihood = record["settings"]["likelihood"]
+    batch_size = settings.batch_size or BATCH_SIZES[device.type]
     splits, encoded = {}, []
     for name, split in array.splits.items():
         indices_n, measured_m = _chosen(split, name, settings)
         measured_n = torch.isin(indices_n, measured_m)
         codes_of_split = Codes(model, images, indices_n)
-        for rows_b in _rows(~measured_n, device).split(settings.batch_size):
+        for rows_b in _rows(~measured_n, device).split(batch_size):
             codes_of_split.encode(rows_b)
         splits[name] = _measure(
             codes_of_split,
             _rows(measured_n, device),
             objective.LIKELIHOODS[likelihood],
             generator(settings.seed, f"posterior {name}", device),
-            settings.batch_size,
+            batch_size,
         )
         encoded.append((indices_n, *(moment_nl.cpu() for moment_nl in codes_of_split.moments)))
     with whole_file(codes) as part:

@@ -32,7 +32,7 @@ class TrainingSettings:
     discriminator_learning_rate: float
     log_every: int
     threads: int
-    precision: str
+    precision: str = "float32"
     adam_betas: tuple[float, float] = field(default=(0.9, 0.999))
     discriminator_adam_betas: tuple[float, float] = field(default=(0.5, 0.9))
 

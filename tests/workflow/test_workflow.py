@@ -136,6 +136,22 @@ def test_an_edit_reruns_the_stages_that_use_it(finished, module, rules):
         source.write_text(original)
 
 
+def test_the_benchmark_covers_every_training_of_the_configuration(finished, tmp_path):
+    only_celeba = tmp_path / "celeba.yaml"
+    only_celeba.write_text("datasets: {chairs3d: null, dsprites: null}\n")
+    output = snakemake(finished, "bench", configfiles=[only_celeba])
+    assert "# Speed of training on this machine" in output
+    results = finished / "results" / "tiny" / "bench"
+    record = json.loads((results / "bench.json").read_text())
+    assert record["grid_total"]["trainings"] == 4
+    assert record["trainings"]["celeba"]["likelihood"] == "squared_error"
+    assert record["trainings"]["celeba"]["batch_size"] == 16
+    with (results / "side_by_side.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["method"] for row in rows] == ["VAE", "β-VAE", "β-GVAE"]
+    assert planned(finished, "bench", configfiles=[only_celeba]) == {}
+
+
 def test_a_misspelt_key_is_named(finished, tmp_path):
     wrong = tmp_path / "wrong.yaml"
     wrong.write_text("training: {stepz: 4}\n")

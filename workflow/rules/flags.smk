@@ -1,3 +1,4 @@
+import json
 import shlex
 
 
@@ -51,3 +52,16 @@ def weights_flags():
 
 def quality_flags():
     return flags({**config["quality"], "weights": feature_weights()})
+
+
+def bench_flags():
+    """All trainings, each data set with the settings that it changes."""
+    datasets = [f"{name}={json.dumps(entry['training'])}" for name, entry in DATASETS.items()]
+    sweep = {"table1": SWEEP and SWEEP["dataset"], "pairs": pair_words()}
+    settings = {**config["training"], **config["bench"], "seeds": config["seeds"]}
+    return f"--methods {method_flags()} {flags({**settings, **sweep, 'datasets': datasets})}"
+
+
+def pair_words():
+    """Table 1's pairs as BETA,GAMMA."""
+    return [f"{beta:g},{gamma:g}" for beta, gamma in PAIRS]

@@ -23,7 +23,7 @@ rule table1:
     resources:
         **config["resources"]["paper"],
     params:
-        pairs=" ".join(f"{beta:g},{gamma:g}" for beta, gamma in PAIRS),
+        pairs=" ".join(pair_words()),
         settings=flags(config["tables"]),
         code=source_digest("tables"),
     shell:

@@ -1,0 +1,85 @@
+"""Time and memory of a whole grid, from what was measured of it."""
+
+import importlib
+from collections.abc import Mapping, Sequence
+from statistics import median
+from typing import Any
+
+from betagvae.bench.grid import Grid, stand_in_for
+from betagvae.bench.measuring import Measured
+from betagvae.bench.processes import Mode
+
+
+def extrapolate(grid: Grid, measured: Sequence[Measured]) -> dict[str, Any]:
+    """Return what each data set's trainings take, by data set and mode.
+
+    Time is that of training alone, at the median rate: nothing else runs on the machine, and data
+    and evaluation are not counted. Memory is that of all trainings that run at a time.
+    """
+    return {m.dataset: _of_dataset(grid, m) for m in measured}
+
+
+def _of_dataset(grid: Grid, m: Measured) -> dict[str, Any]:
+    pairs = grid.trainings(m.dataset)
+    s = m.cells[0].settings
+    images = s.steps * s.batch_size
+    array = stored_bytes(m)
+    most = {kind: max(memory[kind] for memory in m.memory.values()) for kind in ("resident", "gpu")}
+    gpu = most["gpu"] - m.images * m.image_bytes if most["gpu"] else 0
+    return {
+        "trainings": len(pairs) * len(grid.seeds),
+        "images_per_training": images,
+        "array_bytes": array,
+        "modes": {
+            str(mode): {
+                "hours": sum(_seconds(m, pair, mode, images) for pair in pairs)
+                * len(grid.seeds)
+                / 3600,
+                "resident_bytes": mode.processes * most["resident"],
+                "gpu_bytes": (array + mode.trainings * gpu) * mode.processes if gpu else 0,
+            }
+            for mode in m.modes
+        },
+    }
+
+
+def _seconds(m: Measured, pair: tuple[float, float], mode: Mode, images: int) -> float:
+    """Return a training's share of the machine's time."""
+    return images / median(m.rates[stand_in_for(pair, m.cells).method, mode])
+
+
+def stored_bytes(m: Measured) -> int:
+    """Return the bytes of the data set's whole array, from which fewer images may be measured."""
+    return max(m.images, published_images(m.dataset)) * m.image_bytes
+
+
+def published_images(dataset: str) -> int:
+    """Return the number of images of the published set; 0 where it is not one of ours."""
+    try:
+        module = importlib.import_module(f"betagvae.datasets.{dataset}")
+    except ModuleNotFoundError:
+        return 0
+    original = getattr(module, "ORIGINAL", None)
+    return original.images if original else module.IMAGES
+
+
+def total(grid: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the sum over data sets, one after the other: hours add up, the largest memory counts.
+
+    All arrays are counted, since the operating system keeps what it has read.
+    """
+    modes = next(iter(grid.values()))["modes"]
+    return {
+        "trainings": sum(entry["trainings"] for entry in grid.values()),
+        "array_bytes": sum(entry["array_bytes"] for entry in grid.values()),
+        "modes": {
+            mode: {
+                "hours": sum(entry["modes"][mode]["hours"] for entry in grid.values()),
+                **{
+                    kind: max(entry["modes"][mode][kind] for entry in grid.values())
+                    for kind in ("resident_bytes", "gpu_bytes")
+                },
+            }
+            for mode in modes
+        },
+    }

@@ -1,0 +1,170 @@
+"""Timing one data set: every method, in every mode, round after round."""
+
+import logging
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from betagvae.arrays import open_array
+from betagvae.bench.arithmetic import Operations, operations
+from betagvae.bench.grid import Cell
+from betagvae.bench.processes import Mode, Team, matrix_side
+from betagvae.errors import UserError
+
+log = logging.getLogger(__name__)
+
+WARM_UP = 3
+"""Steps before anything is timed."""
+
+SIDE_BY_SIDE_ON_A_GPU = (1, 5, 10, 20)
+"""Trainings at a time that are tried."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BenchSettings:
+    """How the measurement is made."""
+
+    cores: int
+    """Processor cores to use: by one process with as many threads, and by trainings side by
+    side."""
+    threads: int
+    """Threads of each training of those side by side."""
+    rounds: int
+    """How often everything is measured; medians are over rounds."""
+    seconds: float
+    """About how long one measurement takes."""
+
+    def __post_init__(self) -> None:
+        """Raise `UserError` where nothing could be measured."""
+        if min(self.cores, self.threads, self.rounds) < 1 or self.seconds <= 0:
+            raise UserError("--cores, --threads, --rounds and --seconds must be positive")
+
+    @property
+    def modes(self) -> list[Mode]:
+        """One training with all cores, and as many at a time as the cores allow.
+
+        On a GPU trainings share one process, and how many fill it is what is to be found out.
+        """
+        threads = min(self.threads, self.cores)
+        if torch.cuda.is_available():
+            return [Mode(1, threads, trainings) for trainings in SIDE_BY_SIDE_ON_A_GPU]
+        beside = Mode(self.cores // threads, threads)
+        return list(dict.fromkeys([Mode(1, self.cores), beside]))
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What was measured on one data set."""
+
+    dataset: str
+    cells: list[Cell]
+    operations: dict[str, Operations]
+    """By method."""
+    memory: dict[str, dict[str, int]]
+    """By method: largest memory of one training, bytes; ``resident`` and ``gpu``."""
+    images: int
+    """In the array that was measured."""
+    image_bytes: int
+    """Stored bytes of one image."""
+    provenance: dict[str, Any]
+    """Software and hardware."""
+    rates: dict[tuple[str, Mode], list[float]] = field(default_factory=dict)
+    """By method and mode: images/s of all trainings side by side, a number a round."""
+    ceilings: dict[Mode, list[float]] = field(default_factory=dict)
+    """By mode: floating-point operations/s of a large matrix product, a number a round."""
+
+    @property
+    def modes(self) -> list[Mode]:
+        """The modes that were measured, one training on all cores first."""
+        return list(self.ceilings)
+
+
+def measure(array_path: Path, cells: list[Cell], settings: BenchSettings) -> Measured:
+    """Measure all methods of one data set.
+
+    Everything is measured once a round, forwards and backwards in turn, so that what is compared
+    was measured within seconds and a drift of the machine favours nobody.
+    """
+    array = open_array(array_path)
+    training_settings = [cell.settings for cell in cells]
+    memory = _memories(array_path, cells, settings.threads)
+    with ExitStack() as stack:
+        teams = [stack.enter_context(Team(mode)) for mode in settings.modes]
+        for team in teams:
+            team.ask("open", array_path, training_settings)
+        measured = Measured(
+            dataset=cells[0].dataset,
+            cells=cells,
+            operations={c.method: operations(c.settings, array.channels) for c in cells},
+            memory=memory,
+            images=len(array),
+            image_bytes=array.stored[0].nbytes,
+            provenance=teams[0].ask("provenance")[0],
+        )
+        _measure_rounds(teams, measured, settings)
+    return measured
+
+
+def _memories(array_path: Path, cells: list[Cell], threads: int) -> dict[str, dict[str, int]]:
+    """Return the memory of each method; those without a discriminator share one measurement."""
+    kinds = {cell.adversarial: cell for cell in reversed(cells)}
+    found = {kind: _memory(array_path, cell, threads) for kind, cell in kinds.items()}
+    return {cell.method: found[cell.adversarial] for cell in cells}
+
+
+def _memory(array_path: Path, cell: Cell, threads: int) -> dict[str, int]:
+    """Return the largest memory of a process that trains nothing else."""
+    with Team(Mode(1, threads)) as team:
+        team.ask("open", array_path, [cell.settings])
+        team.ask("train", 0, WARM_UP)
+        return team.ask("memory")[0]
+
+
+def _measure_rounds(teams: Sequence[Team], measured: Measured, settings: BenchSettings) -> None:
+    """Fill `measured` with one number a round."""
+    device_type = measured.provenance["device_type"]
+    todo = [
+        _training(team, index, cell, settings.seconds, measured)
+        for index, cell in enumerate(measured.cells)
+        for team in teams
+    ]
+    todo += [_products(team, device_type, settings.seconds, measured) for team in teams]
+    for number in range(settings.rounds):
+        log.info("%s: round %d of %d", measured.dataset, number + 1, settings.rounds)
+        for once in todo if number % 2 == 0 else reversed(todo):
+            once()
+
+
+def _training(
+    team: Team, index: int, cell: Cell, seconds: float, measured: Measured
+) -> Callable[[], None]:
+    """Warm up; return what measures one method in one mode, once."""
+    team.ask("train", index, WARM_UP)
+    steps = fitting(lambda steps: team.seconds("train", index, steps), seconds)
+    images = team.mode.at_a_time * steps * cell.settings.batch_size
+    found = measured.rates.setdefault((cell.method, team.mode), [])
+    return lambda: found.append(images / team.seconds("train", index, steps))
+
+
+def _products(
+    team: Team, device_type: str, seconds: float, measured: Measured
+) -> Callable[[], None]:
+    """Warm up; return what measures the ceiling in one mode, once."""
+    team.ask("multiply", 1)
+    products = fitting(lambda products: team.seconds("multiply", products), seconds)
+    work = team.mode.processes * products * 2 * matrix_side(device_type) ** 3
+    found = measured.ceilings.setdefault(team.mode, [])
+    return lambda: found.append(work / team.seconds("multiply", products))
+
+
+def fitting(timed: Callable[[int], float], seconds: float) -> int:
+    """Return how many repetitions take about `seconds`."""
+    repetitions, taken = 1, timed(1)
+    while taken < seconds / 4:
+        repetitions *= 2
+        taken = timed(repetitions)
+    return max(1, round(repetitions * seconds / taken))

@@ -1,0 +1,61 @@
+"""Comparisons: two numbers of the same round and their ratio, for every round."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from betagvae.bench.measuring import Measured
+
+Row = dict[str, Any]
+
+
+def side_by_side(measured: Sequence[Measured]) -> list[Row]:
+    """Compare trainings side by side with one training on all cores; images/s of all together."""
+    rows = []
+    for m in measured:
+        alone, beside = m.modes[0], m.modes[-1]
+        for cell in m.cells:
+            labels = {"dataset": m.dataset, "method": cell.method}
+            labels |= {"mode": str(beside), "reference": str(alone)}
+            rows += _rounds(labels, m.rates[cell.method, beside], m.rates[cell.method, alone])
+    return rows
+
+
+def methods(measured: Sequence[Measured]) -> list[Row]:
+    """Compare every method with the first one of the configuration; images/s."""
+    rows = []
+    for m in measured:
+        first = m.cells[0].method
+        for method, mode in m.rates:
+            labels = {"dataset": m.dataset, "method": method}
+            labels |= {"mode": str(mode), "reference": first}
+            rows += _rounds(labels, m.rates[method, mode], m.rates[first, mode])
+    return rows
+
+
+def ceiling(measured: Sequence[Measured]) -> list[Row]:
+    """Compare training with a large matrix product; floating-point operations/s."""
+    rows = []
+    for m in measured:
+        for (method, mode), rates in m.rates.items():
+            labels = {"dataset": m.dataset, "method": method}
+            labels |= {"mode": str(mode), "reference": "matrix product"}
+            reached = [rate * m.operations[method].step for rate in rates]
+            rows += _rounds(labels, reached, m.ceilings[mode])
+    return rows
+
+
+COMPARISONS = {"side_by_side": side_by_side, "methods": methods, "ceiling": ceiling}
+"""Name of each comparison's CSV file to its rows."""
+
+
+def _rounds(labels: Row, values: Sequence[float], references: Sequence[float]) -> list[Row]:
+    return [
+        {
+            **labels,
+            "round": number,
+            "value": value,
+            "reference_value": reference,
+            "ratio": value / reference,
+        }
+        for number, (value, reference) in enumerate(zip(values, references, strict=True))
+    ]

@@ -1,0 +1,130 @@
+"""The benchmark from its arrays to its files."""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from betagvae.arrays import open_array
+from betagvae.bench.extrapolation import extrapolate, total
+from betagvae.bench.grid import Grid
+from betagvae.bench.measuring import BenchSettings, Measured, measure
+from betagvae.bench.page import page
+from betagvae.bench.ratios import COMPARISONS, Row
+from betagvae.datasets import DataSettings, make_dataset
+from betagvae.errors import UserError
+from betagvae.files import write_csv, write_json, write_text
+
+IMAGES = 4096
+"""Images drawn of a stand-in: speed depends neither on what they show nor on their number."""
+
+
+def bench(grid: Grid, settings: BenchSettings, output: Path, arrays: Sequence[Path] = ()) -> None:
+    """Measure this machine, write all results into a folder and print the page.
+
+    Parameters
+    ----------
+    grid
+        The trainings that time and memory are wanted for.
+    settings
+        How to measure.
+    output
+        The folder of ``bench.json``, ``bench.md`` and a CSV file for each of `COMPARISONS`.
+    arrays
+        Prepared image arrays; where a data set has none, images are drawn in a temporary folder.
+
+    Raises
+    ------
+    UserError
+        When arrays and settings do not fit, or a process ends for lack of memory.
+    """
+    prepared = {open_array(path).dataset: path for path in arrays}
+    if unused := sorted(set(prepared) - set(grid.datasets)):
+        raise UserError(f"an array of {', '.join(unused)} is given, but no such data set: name it")
+    load = os.getloadavg()[0]
+    measured = []
+    cells_of = {dataset: grid.cells(dataset) for dataset in grid.datasets}
+    for dataset, cells in cells_of.items():
+        with TemporaryDirectory() as folder:
+            path = prepared.get(dataset) or _draw(dataset, Path(folder), settings.cores)
+            measured.append(measure(path, cells, settings))
+    ratios = {name: compare(measured) for name, compare in COMPARISONS.items()}
+    record = _record(grid, settings, measured, ratios) | {"load_before": round(load, 2)}
+    for name, rows in ratios.items():
+        write_csv(output / f"{name}.csv", rows)
+    write_text(output / "bench.md", page(record))
+    write_json(output / "bench.json", record)
+    print(page(record))
+
+
+def _draw(dataset: str, folder: Path, threads: int) -> Path:
+    """Draw images in the data set's own format."""
+    path = folder / f"{dataset}.npy"
+    drawn = DataSettings(
+        source="drawn",
+        seed=0,
+        threads=threads,
+        download_dir=folder,
+        test_fraction=0,
+        images=IMAGES,
+    )
+    make_dataset(dataset, path, drawn)
+    return path
+
+
+def _record(
+    grid: Grid,
+    settings: BenchSettings,
+    measured: Sequence[Measured],
+    ratios: Mapping[str, Sequence[Row]],
+) -> dict[str, Any]:
+    """Return everything that the page says, as numbers."""
+    extrapolated = extrapolate(grid, measured)
+    return {
+        "provenance": measured[0].provenance,
+        "cores": settings.cores,
+        "precision": measured[0].cells[0].settings.precision,
+        "rounds": settings.rounds,
+        "seconds": settings.seconds,
+        "trainings": {m.dataset: asdict(m.cells[0].settings) for m in measured},
+        "operations_per_image": {
+            m.dataset: {name: asdict(count) for name, count in m.operations.items()}
+            for m in measured
+        },
+        "memory_of_a_training": {m.dataset: m.memory for m in measured},
+        "rates": [row for m in measured for row in _rates(m)],
+        "ratios": {name: _medians(rows) for name, rows in ratios.items()},
+        "grid": extrapolated,
+        "grid_total": total(extrapolated),
+    }
+
+
+def _rates(m: Measured) -> list[Row]:
+    return [
+        {
+            "dataset": m.dataset,
+            "method": method,
+            "mode": str(mode),
+            "images_per_second": median(rates),
+            "lowest": min(rates),
+            "highest": max(rates),
+            "ceiling_flops_per_second": median(m.ceilings[mode]),
+        }
+        for (method, mode), rates in m.rates.items()
+    ]
+
+
+def _medians(rows: Sequence[Row]) -> list[Row]:
+    """Return the median ratio over rounds of everything that a comparison compares."""
+    labels = ("dataset", "method", "mode", "reference")
+    groups: dict[tuple[str, ...], list[float]] = {}
+    for row in rows:
+        groups.setdefault(tuple(row[label] for label in labels), []).append(row["ratio"])
+    return [
+        dict(zip(labels, group, strict=True))
+        | {"median": median(found), "lowest": min(found), "highest": max(found)}
+        for group, found in groups.items()
+    ]

@@ -1,0 +1,314 @@
+"""The benchmark: its arithmetic, its grid and its ratios by hand; its processes for real."""
+
+import dataclasses
+import os
+import signal
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+
+from betagvae.arrays import ArrayWriter
+from betagvae.bench import BenchSettings, Grid, bench, measuring
+from betagvae.bench.arithmetic import operations, plain_layers
+from betagvae.bench.extrapolation import extrapolate, published_images, total
+from betagvae.bench.measuring import Measured
+from betagvae.bench.processes import Mode, Team, Workbench
+from betagvae.bench.ratios import COMPARISONS
+from betagvae.datasets import DATASETS
+from betagvae.errors import UserError
+from betagvae.files import read_csv, read_json
+from betagvae.networks import ARCHITECTURES, VariationalAutoencoder
+
+TRAINING = {
+    "steps": 1000,
+    "batch_size": 4,
+    "learning_rate": 1e-3,
+    "network": "burgess",
+    "latents": 10,
+    "likelihood": "bernoulli",
+    "reward": "probability",
+    "discriminator_layers": 2,
+    "discriminator_units": 16,
+    "discriminator_learning_rate": 1e-3,
+    "log_every": 2,
+    "threads": 1,
+}
+METHODS = {"VAE": (1.0, 0.0), "β-VAE": (4.0, 0.0), "β-GVAE": (4.0, 10.0)}
+ALONE, BESIDE = Mode(1, 2), Mode(2, 1)
+
+
+def grid(**changes):
+    settings = {"datasets": {"toy": TRAINING}, "methods": METHODS, "seeds": (0, 1)}
+    return Grid(**{**settings, **changes})
+
+
+def settings_of(network, method="VAE", **changes):
+    training = {**TRAINING, "network": network, **changes}
+    cells = grid(datasets={"toy": training}).cells("toy")
+    (cell,) = [cell for cell in cells if cell.method == method]
+    return cell.settings
+
+
+def multiply_adds(network, channels):
+    """Every layer as weights × places that they are applied at, encoder then decoder."""
+    a, b, c, d = ARCHITECTURES[network].convolutions
+    convolutions = [(channels * a, 32), (a * b, 16), (b * c, 8), (c * d, 4)]
+    hidden = [16 * d * 256, 256 * 256] if network == "burgess" else [16 * d * 256]
+    one_way = [16 * weights * side**2 for weights, side in convolutions] + hidden
+    return [*one_way, 256 * 20, 10 * 256, *reversed(one_way)]
+
+
+@pytest.mark.parametrize(
+    ("network", "channels", "forward", "step"),
+    [
+        ("higgins", 1, 32.5, 96.5),
+        ("higgins", 3, 36.7, 107.0),
+        ("burgess", 1, 24.9, 73.7),
+        ("burgess", 3, 29.1, 84.2),
+    ],
+)
+def test_operations_are_those_counted_by_hand(network, channels, forward, step):
+    found = operations(settings_of(network), channels)
+    layers = multiply_adds(network, channels)
+    assert found.forward == 2 * sum(layers)
+    # Each layer has a gradient of its weights and one of its input, but nobody needs the images'.
+    assert found.step == 2 * (3 * sum(layers) - layers[0])
+    assert found.forward / 1e6 == pytest.approx(forward, abs=0.05)
+    assert found.step / 1e6 == pytest.approx(step, abs=0.05)
+
+
+def test_the_discriminator_counts_for_both_codes_and_for_the_reward():
+    plain = operations(settings_of("burgess"), 1)
+    found = operations(settings_of("burgess", "β-GVAE"), 1)
+    first, others = 10 * 16, 16 * 16 + 16
+    forward = 2 * (first + others)
+    own_loss = 2 * (first + 2 * others)  # no gradient of the codes
+    reward = first + others  # gradients of the posterior's codes alone, no weights
+    assert found.forward - plain.forward == 2 * forward
+    assert found.step - plain.step == 2 * (forward + own_loss + reward)
+
+
+@pytest.mark.parametrize("network", ARCHITECTURES)
+def test_the_plain_layers_have_the_weights_of_the_trained_network(network):
+    def shapes(*modules):
+        return Counter(tuple(p.shape) for module in modules for p in module.parameters())
+
+    assert shapes(*plain_layers(network, 3, 10)) == shapes(VariationalAutoencoder(network, 3, 10))
+
+
+def test_the_paper_s_grid_has_75_trainings():
+    root = Path(__file__).parents[2]
+    config = yaml.safe_load((root / "config" / "config.yaml").read_text(encoding="utf-8"))
+    paper = Grid(
+        datasets={name: {} for name in config["datasets"]},
+        methods={name: (m["beta"], m["gamma"]) for name, m in config["methods"].items()},
+        seeds=tuple(config["seeds"]),
+        table1=config["table1"]["dataset"],
+        pairs=tuple(map(tuple, config["table1"]["pairs"])),
+    )
+    assert sum(len(paper.trainings(name)) for name in paper.datasets) * len(paper.seeds) == 75
+
+
+def test_a_pair_is_timed_only_where_no_method_tells_its_speed():
+    pairs = {"table1": "toy", "pairs": ((2, 2), (4, 10), (3, 0))}
+    assert [cell.method for cell in grid(**pairs).cells("toy")] == list(METHODS)
+    plain = grid(methods={"VAE": (1, 0)}, **pairs)
+    assert [cell.method for cell in plain.cells("toy")] == ["VAE", "(2, 2)"]
+    elsewhere = grid(methods={"VAE": (1, 0)}, table1="other", pairs=((2, 2),))
+    assert [cell.method for cell in elsewhere.cells("toy")] == ["VAE"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [({"likelihood": None}, "give --likelihood"), ({"stepz": 4}, "no setting stepz")],
+)
+def test_unusable_settings_of_a_data_set_end_in_one_line(changes, message):
+    with pytest.raises(UserError, match=message):
+        grid(datasets={"toy": {**TRAINING, **changes}}).cells("toy")
+
+
+def measured(**changes):
+    """Two rounds; the machine was twice as slow in the second."""
+    g = grid(table1="toy", pairs=((2, 2),))
+    cells = g.cells("toy")
+    rate = {"VAE": 100.0, "β-VAE": 50.0, "β-GVAE": 25.0}
+    values = {
+        "dataset": "toy",
+        "cells": cells,
+        "operations": {cell.method: operations(cell.settings, 1) for cell in cells},
+        "memory": {"VAE": {"resident": 3, "gpu": 0}, "β-GVAE": {"resident": 5, "gpu": 0}},
+        "images": 20,
+        "image_bytes": 4096,
+        "provenance": {},
+        "rates": {
+            (method, mode): [factor * r, factor * r / 2]
+            for method, r in rate.items()
+            for mode, factor in ((ALONE, 1), (BESIDE, 3))
+        },
+        "ceilings": {ALONE: [4e9, 2e9], BESIDE: [8e9, 4e9]},
+    }
+    return g, Measured(**{**values, **changes})
+
+
+def test_ratios_pair_numbers_of_the_same_round():
+    _, m = measured()
+    found = {name: compare([m]) for name, compare in COMPARISONS.items()}
+    assert [row["ratio"] for row in found["side_by_side"]] == [3.0] * 6
+    of_method = {row["method"]: row["ratio"] for row in found["methods"]}
+    assert of_method == {"VAE": 1, "β-VAE": 0.5, "β-GVAE": 0.25}
+    row = next(r for r in found["ceiling"] if r["method"] == "VAE" and r["mode"] == str(BESIDE))
+    assert row["value"] == 300 * m.operations["VAE"].step
+    assert row["ratio"] == row["value"] / 8e9
+
+
+def test_the_grid_takes_as_long_as_its_trainings_together():
+    g, m = measured()
+    found = extrapolate(g, [m])["toy"]
+    # Four pairs, of which (2, 2) is as slow as β-GVAE, with two seeds; medians of both rounds.
+    images = 1000 * 4
+    seconds = 2 * images * (1 / 75 + 1 / 37.5 + 2 / 18.75)
+    assert found["trainings"] == 8
+    assert found["modes"][str(ALONE)]["hours"] == pytest.approx(seconds / 3600)
+    assert found["modes"][str(BESIDE)]["hours"] == pytest.approx(seconds / 3 / 3600)
+    assert found["modes"][str(ALONE)]["resident_bytes"] == 5
+    assert found["modes"][str(BESIDE)]["resident_bytes"] == 10
+    both = total({"a": found, "b": found})
+    assert both["modes"][str(ALONE)]["hours"] == pytest.approx(2 * seconds / 3600)
+    assert both["modes"][str(BESIDE)]["resident_bytes"] == 10
+    assert both["array_bytes"] == 2 * 20 * 4096
+
+
+def test_a_gpu_holds_the_whole_array_of_each_training():
+    memory = {"VAE": {"resident": 3, "gpu": 10 * 1024 + 7}}
+    g, m = measured(dataset="celeba", images=10, image_bytes=1024, memory=memory)
+    g = dataclasses.replace(g, datasets={"celeba": TRAINING}, table1=None)
+    found = extrapolate(g, [m])["celeba"]["modes"][str(BESIDE)]
+    assert found["gpu_bytes"] == 2 * (202_599 * 1024 + 7)
+
+
+def test_the_number_of_published_images_is_known_for_every_data_set():
+    assert {name: published_images(name) for name in DATASETS} == {
+        "celeba": 202_599,
+        "chairs3d": 86_366,
+        "dsprites": 737_280,
+    }
+
+
+class Clockwork:
+    """A team whose every step takes 1/100 s and whose every product takes 1/10 s."""
+
+    mode = BESIDE
+
+    def ask(self, *request):
+        self.warm = True
+
+    def seconds(self, name, *arguments):
+        assert self.warm
+        return {"train": 0.01, "multiply": 0.1}[name] * arguments[-1]
+
+
+def test_rates_count_the_images_of_all_processes():
+    _, m = measured(rates={}, ceilings={})
+    measuring._training(Clockwork(), 0, m.cells[0], 0.5, m)()
+    measuring._products(Clockwork(), "cpu", 0.5, m)()
+    assert m.rates["VAE", BESIDE] == [pytest.approx(2 * 4 / 0.01)]
+    assert m.ceilings[BESIDE] == [pytest.approx(2 * 2 * 2048**3 / 0.1)]
+
+
+@pytest.mark.parametrize(
+    ("cores", "threads", "modes"),
+    [(2, 1, [ALONE, BESIDE]), (8, 3, [Mode(1, 8), Mode(2, 3)]), (1, 4, [Mode(1, 1)])],
+)
+def test_trainings_side_by_side_never_have_more_threads_than_there_are_cores(cores, threads, modes):
+    settings = BenchSettings(cores=cores, threads=threads, rounds=1, seconds=1)
+    assert settings.modes == modes
+
+
+def test_a_gpu_is_shared_within_one_process(array, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    modes = BenchSettings(cores=2, threads=1, rounds=1, seconds=1).modes
+    monkeypatch.undo()
+    assert [(mode.processes, mode.at_a_time) for mode in modes] == [(1, n) for n in (1, 5, 10, 20)]
+    assert str(modes[1]) == "1 process × 1 thread × 5 trainings"
+
+    workbench = Workbench(1, Mode(2, 1, 3))
+    workbench.open(array, [cell.settings for cell in grid().cells("toy")])
+    workbench.train(2, 2)
+    assert [[t.settings.seed for t in group] for group in workbench.trainers] == [[3, 4, 5]] * 3
+    assert [[t.step_number for t in group] for group in workbench.trainers] == [
+        *([0] * 3, [0] * 3, [2] * 3)
+    ]
+
+
+def test_unusable_requests_end_in_one_line(array, tmp_path):
+    with pytest.raises(UserError, match="must be positive"):
+        BenchSettings(cores=2, threads=1, rounds=0, seconds=1)
+    settings = BenchSettings(cores=2, threads=1, rounds=1, seconds=1)
+    with pytest.raises(UserError, match="an array of toy is given"):
+        bench(grid(datasets={"celeba": TRAINING}), settings, tmp_path, [array])
+
+
+@pytest.fixture
+def array(tmp_path):
+    path = tmp_path / "toy.npy"
+    with ArrayWriter(path, channels=1, packed=True) as writer:
+        writer.append(np.zeros((10, 1, 64, 8), np.uint8))
+        writer.finish(
+            dataset="toy",
+            source="drawn",
+            stand_in=True,
+            splits={"train": (0, 10)},
+            preprocessing={},
+        )
+    return path
+
+
+def test_processes_run_at_the_same_time_and_pass_on_errors(array):
+    settings = grid().cells("toy")[0].settings
+    with Team(BESIDE) as team:
+        with pytest.raises(UserError, match="lower training"):
+            team.ask("open", array, [dataclasses.replace(settings, batch_size=11)])
+        team.ask("open", array, [settings])
+        spans = team.ask("train", 0, 20)
+        assert max(start for start, _ in spans) < min(end for _, end in spans)
+        assert all(found["resident"] > 50e6 for found in team.ask("memory"))
+        os.kill(team._members[0][0].pid, signal.SIGKILL)
+        with pytest.raises(UserError, match="fewer --cores"):
+            team.ask("train", 0, 1)
+
+
+def test_the_whole_benchmark(array, tmp_path, capsys):
+    output = tmp_path / "bench"
+    methods = {"β-GVAE": (4.0, 10.0), "stronger": (4.0, 20.0)}
+    settings = BenchSettings(cores=2, threads=1, rounds=2, seconds=0.01)
+    bench(grid(methods=methods), settings, output, [array])
+    record = read_json(output / "bench.json")
+    assert {p.name for p in output.iterdir()} == {
+        *("bench.json", "bench.md"),
+        *(f"{name}.csv" for name in COMPARISONS),
+    }
+    assert record["provenance"]["packages"]["torch"]
+    assert record["grid_total"]["trainings"] == 4
+    rates = {(row["method"], row["mode"]): row["images_per_second"] for row in record["rates"]}
+    assert len(rates) == 4
+    for row in read_csv(output / "ceiling.csv"):
+        assert 0 < float(row["ratio"]) < 1
+    rows = read_csv(output / "side_by_side.csv")
+    assert [row["round"] for row in rows] == ["0", "1"] * 2
+    page = capsys.readouterr().out
+    assert page == (output / "bench.md").read_text() + "\n"
+    assert f"{rates['stronger', '1 process × 2 threads']:,.0f}" in page
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="this machine has no NVIDIA GPU")
+def test_a_gpu_s_memory_and_speed_are_measured(array):
+    with Team(Mode(1, 1)) as team:
+        team.ask("open", array, [grid().cells("toy")[0].settings])
+        assert team.seconds("train", 0, 5) > 0
+        assert team.seconds("multiply", 1) > 2 * 8192**3 / 1e15
+        assert team.ask("memory")[0]["gpu"] > 3 * 4 * 8192**2
