@@ -19,7 +19,7 @@ from betagvae.networks import VariationalAutoencoder
 from betagvae.surroundings import surroundings
 
 BATCH_SIZES = {"cpu": 64, "cuda": 1024}
-"""Images at a time by device: what fits a processor's cache, and what keeps a GPU busy."""
+"""Images at a time by device: more are no faster on a CPU, and few leave a GPU idle."""
 
 
 @dataclass(frozen=True)

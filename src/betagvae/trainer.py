@@ -204,6 +204,7 @@ class Trainer:
         self._stream.wait_stream(torch.cuda.default_stream(self.images.device))
         state = copy.deepcopy(self.state())
         for _ in range(3):  # Libraries allocate and choose on their first calls.
+            self.batch.zero_()
             self._step()
         self.restore(state)
         self._shuffle_if_an_epoch_begins()
