@@ -75,9 +75,17 @@ class Trainer:
         self, module: torch.nn.Module, learning_rate: float, betas: tuple[float, float]
     ) -> torch.optim.Adam:
         graphs = self.images.device.type == "cuda"
-        return torch.optim.Adam(
+        adam = torch.optim.Adam(
             module.parameters(), learning_rate, betas, fused=True, capturable=graphs
         )
+        # Made in the first step, the zeros would be part of the graph, and of every replay.
+        for parameter in module.parameters():
+            adam.state[parameter] = {
+                "step": torch.zeros((), device=parameter.device),
+                "exp_avg": torch.zeros_like(parameter),
+                "exp_avg_sq": torch.zeros_like(parameter),
+            }
+        return adam
 
     def _build_autoencoder(self, channels: int, device: torch.device) -> None:
         s = self.settings

@@ -35,12 +35,13 @@ class Resume:
         self.every_seconds = every_seconds
         self._saved = time.monotonic()
 
-    def load(self, device: torch.device) -> dict[str, Any] | None:
-        """Return the saved state; None without one, or when it belongs to another run."""
+    def load(self) -> dict[str, Any] | None:
+        """Return the saved state, on the CPU; None without one, or when it is of another run."""
         if not self.path.exists():
             return None
         try:
-            saved = torch.load(self.path, map_location=device, weights_only=True)
+            # Random streams take their state from the CPU, whatever device they are on.
+            saved = torch.load(self.path, map_location="cpu", weights_only=True)
         except Exception as error:
             log.warning("%s cannot be read (%s): starting over", self.path, error)
             return None
@@ -163,7 +164,7 @@ class History:
     def __init__(self, trainer: Trainer, resume: Resume) -> None:
         self.trainer, self.resume = trainer, resume
         self.rows: list[dict[str, float]] = []
-        if saved := resume.load(trainer.images.device):
+        if saved := resume.load():
             trainer.restore(saved["trainer"])
             self.rows = saved["rows"]
             log.info("seed %d: going on from step %d", trainer.settings.seed, trainer.step_number)

@@ -23,7 +23,7 @@ from betagvae.evaluation import EvaluationSettings, evaluate, load_model
 from betagvae.files import read_json
 from betagvae.networks import VariationalAutoencoder, initialise
 from betagvae.trainer import Trainer, TrainingSettings
-from betagvae.training import RunFiles, train
+from betagvae.training import Resume, RunFiles, train
 
 CPU = torch.device("cpu")
 SETTINGS = TrainingSettings(
@@ -366,6 +366,21 @@ class PretendedGraph:
             self.trainer._terms[name].copy_(value)
 
 
+def test_nothing_of_the_optimisers_is_left_for_the_first_step_to_make(data):
+    """A CUDA graph would make it anew, as zeros, in every replay."""
+    run = trainer(data)
+    run.restore(copy.deepcopy(run.state()))
+    for module, optimiser in (
+        (run.model, run.optimiser),
+        (run.discriminator, run.discriminator_optimiser),
+    ):
+        kept = {id(t) for state in optimiser.state.values() for t in state.values()}
+        assert len(kept) == 3 * len(list(module.parameters()))
+        run.step()
+        now = {id(t) for state in optimiser.state.values() for t in state.values()}
+        assert now == kept
+
+
 @pytest.mark.parametrize("gamma", [0, 10])
 @pytest.mark.parametrize("first", [0, 5])
 def test_recording_a_step_leaves_no_trace(data, monkeypatch, gamma, first):
@@ -420,13 +435,14 @@ def test_a_replayed_step_is_the_step(data, gamma):
             plain._terms = plain._step()
         plain.step_number += 1
         plain._summed += 1
+    torch.cuda.synchronize()
     assert torch.equal(weights(replayed.model), weights(plain.model))
     assert replayed.means() == plain.means()
 
 
 @pytest.mark.gpu
 @needs_gpu
-def test_a_restored_trainer_goes_on_as_if_nothing_had_happened(data):
+def test_a_restored_trainer_goes_on_as_if_nothing_had_happened(data, tmp_path):
     images = DeviceImages(open_array(data), torch.device("cuda"))
     whole, cut, other = (Trainer(images, SETTINGS) for _ in range(3))
     for _ in range(8):
@@ -434,7 +450,9 @@ def test_a_restored_trainer_goes_on_as_if_nothing_had_happened(data):
     for _ in range(5):
         cut.step()
     cut.means()
-    other.restore(copy.deepcopy(cut.state()))
+    resume = Resume(tmp_path / "model.resume.pt", {}, every_seconds=0)
+    resume.save_if_due({"trainer": cut.state(), "rows": []})
+    other.restore(resume.load()["trainer"])
     for _ in range(3):
         other.step()
     whole.means(), other.means()
