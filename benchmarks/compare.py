@@ -28,7 +28,7 @@ from betagvae.errors import UserError
 from betagvae.files import write_csv, write_json, write_text
 from betagvae.markdown import table
 from betagvae.runs import DATASET_NAMES
-from betagvae.training import TrainingSettings
+from betagvae.trainer import TrainingSettings
 
 BATCH = 64
 CONFIG = Path(__file__).parents[1] / "config" / "config.yaml"
@@ -98,7 +98,7 @@ def compare(
         "threads": threads,
         "rounds": rounds,
         "seconds": seconds,
-        "precision": "float32",
+        "precision": our_settings(CASES[0]).precision,
         "load_before": round(os.getloadavg()[0], 2),
         "commits": {name: PUBLIC_LOOPS[name].commit for name in checkouts},
     }

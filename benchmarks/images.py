@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from betagvae.arrays import ArrayWriter, ImageArray, open_array
-from betagvae.datasets import DataSettings, make_dataset
+from betagvae.bench.running import draw
 
 DSPRITES, CELEBA = "dsprites", "celeba"
 EVERY = 10
@@ -36,19 +36,9 @@ class Images:
 
 def make_images(folder: Path, threads: int) -> Images:
     """Draw both data sets and write them in all formats."""
-    settings = DataSettings(
-        source="drawn",
-        seed=0,
-        threads=threads,
-        download_dir=folder,
-        test_fraction=0,
-        images=FACES,
-    )
-    arrays = {DSPRITES: folder / "thinned.npy", CELEBA: folder / "celeba.npy"}
+    arrays = {DSPRITES: folder / "thinned.npy", CELEBA: draw(CELEBA, folder, threads, FACES)}
     images = Images(folder, arrays)
-    make_dataset(CELEBA, arrays[CELEBA], settings)
-    make_dataset(DSPRITES, folder / "dsprites.npy", settings)
-    thinned = _thin(open_array(folder / "dsprites.npy"), arrays[DSPRITES])
+    thinned = _thin(open_array(draw(DSPRITES, folder, threads)), arrays[DSPRITES])
     _write_npz(thinned, images)
     faces = open_array(arrays[CELEBA])
     konny, yanndubs = (images.of_loop(name, CELEBA) for name in ("1Konny/", "YannDubs/"))

@@ -2,6 +2,7 @@
 
 import contextlib
 import copy
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -248,3 +249,10 @@ class Trainer:
         if self.discriminator is not None:
             self.discriminator.load_state_dict(state["discriminator"])
             self.discriminator_optimiser.load_state_dict(state["discriminator_optimiser"])
+
+
+def take_steps(trainers: Sequence[Trainer], steps: int) -> None:
+    """Take steps with every trainer, in turns: on a GPU each has work queued all the time."""
+    for _ in range(steps):
+        for trainer in trainers:
+            trainer.step()

@@ -18,7 +18,7 @@ from betagvae.device import DeviceImages, set_up
 from betagvae.errors import UserError
 from betagvae.files import sha256, whole_file, write_csv, write_json
 from betagvae.provenance import provenance
-from betagvae.trainer import Trainer, TrainingSettings
+from betagvae.trainer import Trainer, TrainingSettings, take_steps
 
 log = logging.getLogger(__name__)
 
@@ -194,9 +194,8 @@ def run(histories: Sequence[History]) -> float:
     started = time.monotonic()
     progress = Progress(histories)
     while unfinished := [history for history in histories if not history.finished]:
-        for _ in range(unfinished[0].trainer.settings.log_every):
-            for history in unfinished:
-                history.trainer.step()
+        trainers = [history.trainer for history in unfinished]
+        take_steps(trainers, trainers[0].settings.log_every)
         for history in unfinished:
             history.add_row()
         progress.show()

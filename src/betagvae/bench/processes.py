@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 import torch
@@ -16,18 +15,11 @@ from betagvae.arrays import open_array
 from betagvae.device import DeviceImages, set_up
 from betagvae.errors import UserError
 from betagvae.provenance import provenance
-from betagvae.trainer import Trainer, TrainingSettings
+from betagvae.trainer import Trainer, TrainingSettings, take_steps
 from betagvae.training import check
 
 Span = tuple[float, float]
 """Start and end, seconds on the clock that all processes of the machine share."""
-
-
-def take_steps(trainers: Sequence[Trainer], steps: int) -> None:
-    """Do what is timed: whole steps of training, from the stored bytes to the new weights."""
-    for _ in range(steps):
-        for trainer in trainers:
-            trainer.step()
 
 
 @dataclass(frozen=True)
@@ -160,12 +152,7 @@ class Team:
             self._members.append((process, ours))
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         """End the processes."""
         for process, connection in self._members:
             connection.close()

@@ -49,7 +49,7 @@ def bench(grid: Grid, settings: BenchSettings, output: Path, arrays: Sequence[Pa
     cells_of = {dataset: grid.cells(dataset) for dataset in grid.datasets}
     for dataset, cells in cells_of.items():
         with TemporaryDirectory() as folder:
-            path = prepared.get(dataset) or _draw(dataset, Path(folder), settings.cores)
+            path = prepared.get(dataset) or draw(dataset, Path(folder), settings.cores)
             measured.append(measure(path, cells, settings))
     ratios = {name: compare(measured) for name, compare in COMPARISONS.items()}
     record = _record(grid, settings, measured, ratios) | {"load_before": round(load, 2)}
@@ -60,8 +60,8 @@ def bench(grid: Grid, settings: BenchSettings, output: Path, arrays: Sequence[Pa
     print(page(record))
 
 
-def _draw(dataset: str, folder: Path, threads: int) -> Path:
-    """Draw images in the data set's own format."""
+def draw(dataset: str, folder: Path, threads: int, images: int = IMAGES) -> Path:
+    """Draw a data set in its own format and return the array; stand-ins get so many images."""
     path = folder / f"{dataset}.npy"
     drawn = DataSettings(
         source="drawn",
@@ -69,7 +69,7 @@ def _draw(dataset: str, folder: Path, threads: int) -> Path:
         threads=threads,
         download_dir=folder,
         test_fraction=0,
-        images=IMAGES,
+        images=images,
     )
     make_dataset(dataset, path, drawn)
     return path

@@ -37,6 +37,7 @@ from betagvae.errors import UserError
 logger = logging.getLogger(__name__)
 
 MODELS, VIEWS = 1_393, 62
+IMAGES = MODELS * VIEWS
 
 ARCHIVE = Published(
     name="rendered_chairs.tar",
@@ -48,7 +49,7 @@ ORIGINAL = Original(
     dataset="chairs3d",
     channels=1,
     colours="grey",
-    images=MODELS * VIEWS,
+    images=IMAGES,
     item="render (rendered_chairs/<model>/renders/*.png)",
 )
 STAND_IN = StandIn(
