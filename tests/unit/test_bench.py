@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from image_arrays import write_array
 
-from betagvae.arrays import ArrayWriter
 from betagvae.bench import BenchSettings, Grid, bench, measuring
 from betagvae.bench.arithmetic import operations, plain_layers
 from betagvae.bench.extrapolation import extrapolate, published_images, total
@@ -254,17 +254,8 @@ def test_unusable_requests_end_in_one_line(array, tmp_path):
 
 @pytest.fixture
 def array(tmp_path):
-    path = tmp_path / "toy.npy"
-    with ArrayWriter(path, channels=1, packed=True) as writer:
-        writer.append(np.zeros((10, 1, 64, 8), np.uint8))
-        writer.finish(
-            dataset="toy",
-            source="drawn",
-            stand_in=True,
-            splits={"train": (0, 10)},
-            preprocessing={},
-        )
-    return path
+    images = np.zeros((10, 1, 64, 8), np.uint8)
+    return write_array(tmp_path / "toy.npy", images, splits={"train": (0, 10)}, packed=True)
 
 
 def test_processes_run_at_the_same_time_and_pass_on_errors(array):
@@ -305,7 +296,6 @@ def test_the_whole_benchmark(array, tmp_path, capsys):
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="this machine has no NVIDIA GPU")
 def test_a_gpu_s_memory_and_speed_are_measured(array):
     with Team(Mode(1, 1)) as team:
         team.ask("open", array, [grid().cells("toy")[0].settings])

@@ -6,13 +6,14 @@ from statistics import fmean
 import numpy as np
 import pytest
 import torch
+from image_arrays import write_array
 from matplotlib.colors import to_hex
 from matplotlib.container import BarContainer
 from matplotlib.patches import Rectangle
 from safetensors.torch import save_file
 
 from betagvae import figures, runs, traversals
-from betagvae.arrays import SIDE, ArrayWriter
+from betagvae.arrays import SIDE
 from betagvae.device import generator
 from betagvae.errors import UserError
 from betagvae.files import read_json, sha256, write_json
@@ -125,17 +126,9 @@ def test_curves_name_a_missing_run(folders):
 
 def make_traversal(folder, dataset, channels, *, stand_in):
     """Return an array and, a method each, a random model and its metrics."""
-    array = folder / "images.npy"
     images = np.random.default_rng(0).integers(0, 256, (4, channels, SIDE, SIDE), dtype=np.uint8)
-    with ArrayWriter(array, channels=channels) as writer:
-        writer.append(images)
-        writer.finish(
-            dataset=dataset,
-            source="drawn",
-            stand_in=stand_in,
-            splits={"train": (0, 4)},
-            preprocessing={},
-        )
+    described = {"dataset": dataset, "stand_in": stand_in}
+    array = write_array(folder / "images.npy", images, splits={"train": (0, 4)}, **described)
     models, metrics = {}, {}
     for seed, method in enumerate(METHODS):
         run = write_run(folder, dataset, method, 0)

@@ -9,13 +9,14 @@ import scipy.linalg
 import scipy.ndimage
 import torch
 import torch_fidelity.feature_extractor_inceptionv3 as fidelity
+from image_arrays import write_array
 from safetensors.torch import save_file
 from sklearn.datasets import load_sample_images
 from torch import nn
 from torchmetrics.image import FrechetInceptionDistance
 
 from betagvae import weights
-from betagvae.arrays import ArrayWriter, open_array
+from betagvae.arrays import open_array
 from betagvae.datasets.fetch import Published
 from betagvae.errors import UserError
 from betagvae.features import NETWORKS, EfficientNetLite0
@@ -144,16 +145,8 @@ def test_sharpness_is_the_variance_of_the_laplacian(pictures):
 
 def write_run(folder, images, *, channels):
     """Write an array of train and test images, and a model of random weights."""
-    array = folder / "pictures.npy"
-    with ArrayWriter(array, channels=channels) as writer:
-        writer.append(images)
-        writer.finish(
-            dataset="pictures",
-            source="drawn",
-            stand_in=True,
-            splits={"train": (0, 60), "test": (60, len(images))},
-            preprocessing={},
-        )
+    splits = {"train": (0, 60), "test": (60, len(images))}
+    array = write_array(folder / "pictures.npy", images, splits=splits, dataset="pictures")
     model = VariationalAutoencoder("burgess", channels, 4)
     initialise(model, torch.Generator().manual_seed(0))
     save_file(model.state_dict(), folder / "model.safetensors")

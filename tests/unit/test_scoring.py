@@ -5,10 +5,11 @@ import json
 
 import numpy as np
 import pytest
+from image_arrays import write_array
 from safetensors.numpy import save_file
 
 from betagvae import cli
-from betagvae.arrays import ArrayWriter, open_array
+from betagvae.arrays import open_array
 from betagvae.errors import UserError
 from betagvae.scores import LABEL_FREE, NUMBERS, ScoreSizes, compute_scores
 from betagvae.scoring import score
@@ -37,24 +38,15 @@ IDENTITY = {
 }
 
 
-def write_array(path, factors):
-    with ArrayWriter(path, channels=1) as writer:
-        writer.append(np.zeros((200, 1, 64, 64), np.uint8))
-        writer.finish(
-            dataset="shapes",
-            source="drawn",
-            stand_in=True,
-            splits={"train": (0, 200)},
-            preprocessing={},
-            factors=factors,
-        )
-    return path
+def write_shapes(path, factors):
+    images = np.zeros((200, 1, 64, 64), np.uint8)
+    return write_array(path, images, splits={"train": (0, 200)}, dataset="shapes", factors=factors)
 
 
 @pytest.fixture
 def files(tmp_path):
     """A run whose codes hold the factors of every image from 60 on, in another order."""
-    array = write_array(tmp_path / "shapes.npy", FACTORS)
+    array = write_shapes(tmp_path / "shapes.npy", FACTORS)
     indices = np.random.default_rng(0).permutation(np.arange(60, 200))
     classes = open_array(array).factor_classes(indices).astype(np.float32)
     noise = np.random.default_rng(1).normal(size=(140, 1)).astype(np.float32)
@@ -82,7 +74,7 @@ def test_scores_look_at_the_factors_of_the_encoded_images(files):
 
 
 def test_unknown_factors_leave_the_label_free_scores(files):
-    write_array(files["data"], None)
+    write_shapes(files["data"], None)
     names = {"active_units", "total_correlation", "total_correlation_gaussian"}
     assert scored(files)["scores"].keys() == names
 

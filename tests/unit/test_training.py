@@ -13,10 +13,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from image_arrays import write_array
 from safetensors.torch import load_file
 
 from betagvae import objective
-from betagvae.arrays import ArrayWriter, open_array
+from betagvae.arrays import open_array
 from betagvae.device import DeviceImages, generator
 from betagvae.errors import UserError
 from betagvae.evaluation import EvaluationSettings, evaluate, load_model
@@ -50,16 +51,7 @@ SETTINGS = TrainingSettings(
 def data(tmp_path_factory):
     path = tmp_path_factory.mktemp("data") / "toy.npy"
     images = np.random.default_rng(0).integers(0, 256, (20, 1, 64, 64), dtype=np.uint8)
-    with ArrayWriter(path, channels=1) as writer:
-        writer.append(images)
-        writer.finish(
-            dataset="toy",
-            source="drawn",
-            stand_in=True,
-            splits={"train": (0, 14), "test": (14, 20)},
-            preprocessing={},
-        )
-    return path
+    return write_array(path, images, splits={"train": (0, 14), "test": (14, 20)})
 
 
 def trainer(data, **changes):
@@ -89,9 +81,7 @@ def test_packed_and_plain_batches_agree(tmp_path, data):
     plain = open_array(data)
     bits = (plain.images(range(20)) > 127).astype(np.uint8)
     packed = tmp_path / "packed.npy"
-    with ArrayWriter(packed, channels=1, packed=True) as writer:
-        writer.append(np.packbits(bits, axis=-1))
-        writer.finish(dataset="toy", source="drawn", stand_in=True, splits={}, preprocessing={})
+    write_array(packed, np.packbits(bits, axis=-1), splits={}, packed=True)
     x = DeviceImages(open_array(packed), CPU).batch(torch.tensor([3, 0]))
     assert torch.equal(x, torch.from_numpy(bits[[3, 0]]).float())
     x = DeviceImages(plain, CPU).batch(torch.tensor([3, 0]))
@@ -323,16 +313,9 @@ for images in (500, 500, None):
 
 @pytest.mark.skipif(sys.platform != "linux", reason="Linux tells the peak of memory")
 def test_memory_of_an_evaluation_does_not_grow_with_the_images(tmp_path):
-    path, images = tmp_path / "data.npy", 8000
-    with ArrayWriter(path, channels=1, packed=True) as writer:
-        writer.append(np.random.default_rng(0).integers(0, 256, (images, 1, 64, 8), dtype=np.uint8))
-        writer.finish(
-            dataset="toy",
-            source="drawn",
-            stand_in=True,
-            splits={"train": (0, images)},
-            preprocessing={},
-        )
+    path = tmp_path / "data.npy"
+    images = np.random.default_rng(0).integers(0, 256, (8000, 1, 64, 8), dtype=np.uint8)
+    write_array(path, images, splits={"train": (0, len(images))}, packed=True)
     train_one(path, tmp_path)
     command = [sys.executable, "-c", PEAKS]
     run = subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, text=True)
@@ -405,13 +388,7 @@ def test_recording_a_step_leaves_no_trace(data, monkeypatch, gamma, first):
     assert recorded.means() == plain.means()
 
 
-needs_gpu = pytest.mark.skipif(
-    not torch.cuda.is_available(), reason="this machine has no NVIDIA GPU"
-)
-
-
 @pytest.mark.gpu
-@needs_gpu
 def test_the_gpu_is_used_without_being_asked_for(data, tmp_path):
     for name in ("a", "b"):
         train_one(data, tmp_path / name)
@@ -421,7 +398,6 @@ def test_the_gpu_is_used_without_being_asked_for(data, tmp_path):
 
 
 @pytest.mark.gpu
-@needs_gpu
 @pytest.mark.parametrize("gamma", [0, 10])
 def test_a_replayed_step_is_the_step(data, gamma):
     """Recording and replaying must change neither weights nor random numbers nor batches."""
@@ -441,7 +417,6 @@ def test_a_replayed_step_is_the_step(data, gamma):
 
 
 @pytest.mark.gpu
-@needs_gpu
 def test_a_restored_trainer_goes_on_as_if_nothing_had_happened(data, tmp_path):
     images = DeviceImages(open_array(data), torch.device("cuda"))
     whole, cut, other = (Trainer(images, SETTINGS) for _ in range(3))
