@@ -7,7 +7,7 @@ import pytest
 import yaml
 from jsonschema import Draft202012Validator
 
-from betagvae import cli
+from betagvae.cli import stages
 from betagvae.features import NETWORKS
 from betagvae.quality_tables import NETWORKS as DESCRIBED
 from betagvae.scores import ScoreSizes
@@ -66,7 +66,7 @@ def test_the_sizes_of_the_scores_are_the_library_s_defaults():
 
 def test_feature_networks_are_the_same_everywhere():
     schema = load(SCHEMA)["properties"]["quality"]["properties"]["features"]["enum"]
-    assert set(schema) == set(cli.NETWORKS) == set(DESCRIBED) == set(NETWORKS)
+    assert set(schema) == set(stages.NETWORKS) == set(DESCRIBED) == set(NETWORKS)
 
 
 def test_every_key_of_the_claims_is_documented():

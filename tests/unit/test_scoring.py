@@ -119,7 +119,7 @@ def test_damaged_codes_are_named(files):
 
 
 def test_command_line_takes_every_size_and_only_those(files):
-    assert set(cli.SIZES) == {field.name for field in dataclasses.fields(ScoreSizes)}
+    assert set(cli.stages.SIZES) == {field.name for field in dataclasses.fields(ScoreSizes)}
     words = [f"--{k.replace('_', '-')}={v}" for k, v in dataclasses.asdict(SIZES).items()]
     arguments = [str(files[name]) for name in ("data", "codes")]
     arguments += ["--metrics", str(files["metrics"]), "--output", str(files["output"])]
