@@ -3,6 +3,7 @@
 import ctypes
 import hashlib
 import os
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -10,19 +11,34 @@ from torch import Tensor
 
 from betagvae.arrays import ImageArray
 
-PRECISIONS = {"float32": "ieee", "tf32": "tf32"}
-"""Precision of products on a GPU, in PyTorch's words; sums are float32 in either."""
+
+@dataclass(frozen=True)
+class Precision:
+    """What networks compute in; sums, losses, weights and optimisers are float32 in any."""
+
+    dtype: torch.dtype
+    """Of activations, and of the factors of products."""
+    float32_products: str
+    """How a GPU multiplies float32 factors, in PyTorch's words."""
+
+
+PRECISIONS = {
+    "float32": Precision(torch.float32, "ieee"),
+    "tf32": Precision(torch.float32, "tf32"),
+    "bfloat16": Precision(torch.bfloat16, "ieee"),
+}
 
 
 def set_up(threads: int, precision: str = "float32") -> torch.device:
     """Return the GPU if there is one, else the CPU, set to give the same bytes every time.
 
     The number of threads is part of what makes results equal on a CPU: sums are split by it.
-    `precision` is one of `PRECISIONS` and does not concern a CPU.
+    `precision` is one of `PRECISIONS`.
     """
     _keep_freed_memory()
-    torch.backends.cuda.matmul.fp32_precision = PRECISIONS[precision]
-    torch.backends.cudnn.conv.fp32_precision = PRECISIONS[precision]
+    products = PRECISIONS[precision].float32_products
+    torch.backends.cuda.matmul.fp32_precision = products
+    torch.backends.cudnn.conv.fp32_precision = products
     # cuBLAS is deterministic with a fixed workspace; it reads this when it is first used.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(True)
@@ -42,6 +58,22 @@ def _keep_freed_memory() -> None:
     if mallopt := getattr(ctypes.CDLL(None), "mallopt", None):
         mallopt(mmap_threshold, 32 * 2**20)
         mallopt(trim_threshold, 2**30)
+
+
+def computing_in(precision: str, device: torch.device) -> torch.autocast:
+    """Return the context in which networks compute in one of `PRECISIONS`.
+
+    Micikevicius et al. 2018 (Mixed precision training), without its scaling of the loss: bfloat16
+    reaches as far as float32.
+    """
+    dtype = PRECISIONS[precision].dtype
+    # No weight is used twice in a step, and what is cached would not outlive a CUDA graph.
+    return torch.autocast(
+        device.type,
+        torch.bfloat16,
+        enabled=dtype == torch.bfloat16,
+        cache_enabled=False,
+    )
 
 
 def generator(seed: int, purpose: str, device: torch.device | str = "cpu") -> torch.Generator:

@@ -1,5 +1,7 @@
 """Encoder, decoder and discriminator for 64×64 images.
 
+What they return is float32, also where they compute in less (`device.computing_in`).
+
 Shape suffixes: B images, C channels, H×W pixels, L latents, D features.
 """
 
@@ -60,24 +62,37 @@ class _FourPhases(torch.autograd.Function):
         h_bdhw, weight = ctx.saved_tensors
         # A single channel looks the same in both memory formats: only a copy has the right one.
         gradient_bchw = gradient_bchw.clone(memory_format=torch.channels_last)
-        return torch.ops.aten.convolution_backward(
-            *(gradient_bchw, h_bdhw, weight, weight.shape[1:2]),
+        of_features, of_weight, _ = torch.ops.aten.convolution_backward(
+            *(gradient_bchw, h_bdhw, weight, None),
             *([2, 2], [1, 1], [1, 1], True, [0, 0], 1),
-            [True, True, True],
+            [True, True, False],
         )
+        return of_features, of_weight, gradient_bchw.sum((0, 2, 3))
 
 
-class ImageConvolution(nn.ConvTranspose2d):
-    """The decoder's last layer: B×D×32×32 features to B×C×64×64 logits."""
+class UpConvolution(nn.ConvTranspose2d):
+    """A layer of the decoder: B×D×H×W features to twice the height and width."""
 
-    def __init__(self, width: int, channels: int) -> None:
-        super().__init__(width, channels, 4, stride=2, padding=1)
+    def __init__(self, width_in: int, width_out: int) -> None:
+        super().__init__(width_in, width_out, 4, stride=2, padding=1)
 
     def forward(self, h_bdhw: Tensor) -> Tensor:
-        """Return logits, B×C×64×64."""
+        """Return features, B×D×2H×2W."""
         if h_bdhw.is_cuda:
             return super().forward(h_bdhw)
-        return _FourPhases.apply(h_bdhw, self.weight, self.bias)
+        y_bdhw = F.conv_transpose2d(h_bdhw, self.weight, None, self.stride, self.padding)
+        # The convolution's own bias can take a CPU as long as all its other gradients.
+        return y_bdhw.add_(self.bias.to(y_bdhw.dtype)[:, None, None])
+
+
+class ImageConvolution(UpConvolution):
+    """The decoder's last layer: B×D×32×32 features to B×C×64×64 logits."""
+
+    def forward(self, h_bdhw: Tensor) -> Tensor:
+        """Return logits."""
+        if h_bdhw.is_cuda:
+            return super().forward(h_bdhw)
+        return _FourPhases.apply(*(t.to(h_bdhw.dtype) for t in (h_bdhw, self.weight, self.bias)))
 
 
 class Encoder(nn.Module):
@@ -105,7 +120,7 @@ class Encoder(nn.Module):
         """Return the posterior's mean and log variance, each B×L."""
         h_bdhw = self.convolutions(x_bchw)  # B×D×4×4
         h_bd = self.hidden(h_bdhw.flatten(1))  # B×256
-        mean_bl, log_variance_bl = self.posterior(h_bd).chunk(2, dim=1)
+        mean_bl, log_variance_bl = self.posterior(h_bd).float().chunk(2, dim=1)
         return mean_bl, log_variance_bl
 
 
@@ -123,10 +138,7 @@ class Decoder(nn.Module):
         self.map_shape = (widths[0], SMALLEST_MAP, SMALLEST_MAP)
         convolutions: list[nn.Module] = []
         for width_in, width_out in itertools.pairwise(widths):
-            convolutions += [
-                nn.ConvTranspose2d(width_in, width_out, 4, stride=2, padding=1),
-                nn.ReLU(inplace=True),
-            ]
+            convolutions += [UpConvolution(width_in, width_out), nn.ReLU(inplace=True)]
         to_image = ImageConvolution(widths[-2], channels)
         self.convolutions = nn.Sequential(*convolutions[:-2], to_image)
 
@@ -134,7 +146,8 @@ class Decoder(nn.Module):
         """Return logits, B×C×64×64."""
         h_bdhw = self.hidden(z_bl).unflatten(1, self.map_shape)  # B×D×4×4
         # Convolutions on CPU and tensor cores run faster over interleaved channels.
-        return self.convolutions(h_bdhw.contiguous(memory_format=torch.channels_last))
+        h_bdhw = h_bdhw.contiguous(memory_format=torch.channels_last)
+        return self.convolutions(h_bdhw).float()
 
 
 class VariationalAutoencoder(nn.Module):
@@ -162,7 +175,7 @@ class Discriminator(nn.Module):
 
     def forward(self, z_bl: Tensor) -> Tensor:
         """Return one logit a code, B."""
-        return self.layers(z_bl).squeeze(1)
+        return self.layers(z_bl).float().squeeze(1)
 
 
 def initialise(module: nn.Module, generator: torch.Generator) -> None:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from betagvae import objective
-from betagvae.device import DeviceImages, generator
+from betagvae.device import DeviceImages, computing_in, generator
 from betagvae.networks import Discriminator, VariationalAutoencoder, initialise
 
 
@@ -152,10 +152,12 @@ class Trainer:
     def _step(self) -> dict[str, Tensor]:
         x_bchw = self.images.batch(self.order.index_select(0, self.batch).squeeze(0))
         self.batch += 1
-        mean_bl, log_variance_bl = self.model.encoder(x_bchw)
-        noise_bl = self._normal(mean_bl, "posterior")
-        z_bl = objective.sample_posterior(mean_bl, log_variance_bl, noise_bl)
-        reconstruction_b = self.likelihood(self.model.decoder(z_bl), x_bchw)
+        with computing_in(self.settings.precision, self.images.device):
+            mean_bl, log_variance_bl = self.model.encoder(x_bchw)
+            noise_bl = self._normal(mean_bl, "posterior")
+            z_bl = objective.sample_posterior(mean_bl, log_variance_bl, noise_bl)
+            logits_bchw = self.model.decoder(z_bl)
+        reconstruction_b = self.likelihood(logits_bchw, x_bchw)
         kl_bl = objective.kl_divergence_per_latent(mean_bl, log_variance_bl)
 
         reward_b, terms = None, {}
@@ -183,9 +185,9 @@ class Trainer:
     def _judge(self, z_bl: Tensor) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
         """Show the discriminator codes of the encoder and of the prior."""
         prior_bl = self._normal(z_bl, "prior")
-        posterior_logits_b, prior_logits_b = self.discriminator(torch.cat([z_bl, prior_bl])).chunk(
-            2
-        )
+        with computing_in(self.settings.precision, self.images.device):
+            logits_b = self.discriminator(torch.cat([z_bl, prior_bl]))
+        posterior_logits_b, prior_logits_b = logits_b.chunk(2)
         reward_b = self.reward(posterior_logits_b)
         loss = objective.discriminator_loss(prior_logits_b, posterior_logits_b)
         right = (prior_logits_b > 0).float().mean() + (posterior_logits_b < 0).float().mean()
