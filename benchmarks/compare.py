@@ -24,6 +24,7 @@ from public_loops import PUBLIC_LOOPS, LoopSettings, Peer, check_checkout
 from betagvae.bench import Grid
 from betagvae.bench.measuring import fitting
 from betagvae.bench.processes import Mode, Team
+from betagvae.device import PRECISIONS
 from betagvae.errors import UserError
 from betagvae.files import write_csv, write_json, write_text
 from betagvae.markdown import table
@@ -73,6 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     p.add_argument("--disentangling-vae", type=Path, help="checkout of YannDubs/disentangling-vae")
     p.add_argument("--output", type=Path, default=Path("results/comparison"))
     p.add_argument("--threads", type=int, default=os.cpu_count())
+    p.add_argument("--precision", choices=PRECISIONS, default="float32", help="ours only")
     p.add_argument("--rounds", type=int, default=7)
     p.add_argument("--seconds", type=float, default=3, help="length of one measurement")
     options = p.parse_args(arguments)
@@ -81,7 +83,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not checkouts:
         p.error("name at least one checkout")
     try:
-        compare(checkouts, options.output, options.threads, options.rounds, options.seconds)
+        compare(
+            checkouts,
+            options.output,
+            threads=options.threads,
+            precision=options.precision,
+            rounds=options.rounds,
+            seconds=options.seconds,
+        )
     except UserError as error:
         print(f"compare: {error}", file=sys.stderr)
         return 1
@@ -89,7 +98,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def compare(
-    checkouts: Mapping[str, Path], output: Path, threads: int, rounds: int, seconds: float
+    checkouts: Mapping[str, Path],
+    output: Path,
+    *,
+    threads: int,
+    precision: str,
+    rounds: int,
+    seconds: float,
 ) -> None:
     """Measure and write ``comparison.csv`` (every round), ``.json`` and ``.md`` (medians)."""
     for name, checkout in checkouts.items():
@@ -98,7 +113,7 @@ def compare(
         "threads": threads,
         "rounds": rounds,
         "seconds": seconds,
-        "precision": our_settings(CASES[0]).precision,
+        "precision": precision,
         "load_before": round(os.getloadavg()[0], 2),
         "commits": {name: PUBLIC_LOOPS[name].commit for name in checkouts},
     }
@@ -114,7 +129,7 @@ def compare(
             checkout = checkouts[case.repository].resolve()
             with (
                 Peer(loop, checkout, Path(scratch, f"loop{number}")) as peer,
-                our_teams(case, images.arrays[case.dataset], threads) as teams,
+                our_teams(case, images.arrays[case.dataset], threads, precision) as teams,
             ):
                 record["provenance"] = teams[0].ask("provenance")[0]
                 rows += measure(case, peer, teams, rounds, seconds)
@@ -126,19 +141,24 @@ def compare(
 
 
 @contextmanager
-def our_teams(case: Case, array: Path, threads: int) -> Iterator[list[Team]]:
+def our_teams(case: Case, array: Path, threads: int, precision: str) -> Iterator[list[Team]]:
     """Yield our training in one process with all threads, and in as many processes of one."""
     with ExitStack() as stack:
         teams = [stack.enter_context(Team(mode)) for mode in (Mode(1, threads), Mode(threads, 1))]
         for team in teams:
-            team.ask("open", array, [our_settings(case)])
+            team.ask("open", array, [our_settings(case, precision)])
         yield teams
 
 
-def our_settings(case: Case) -> TrainingSettings:
+def our_settings(case: Case, precision: str) -> TrainingSettings:
     """Return the configuration's settings with the network and likelihood of the case."""
     configured = yaml.safe_load(CONFIG.read_text(encoding="utf-8"))["training"]
-    changes = {"network": case.network, "likelihood": case.likelihood, "batch_size": BATCH}
+    changes = {
+        "network": case.network,
+        "likelihood": case.likelihood,
+        "batch_size": BATCH,
+        "precision": precision,
+    }
     grid = Grid(
         datasets={case.dataset: {**configured, **changes}}, methods={"β-VAE": (4, 0)}, seeds=(0,)
     )
@@ -202,11 +222,11 @@ def page(record: Mapping[str, Any]) -> str:
         for case in record["cases"]
     ]
     conditions = (
-        f"{p['device']}, PyTorch {p['packages']['torch']}, {record['precision']}; theirs with "
-        f"{threads} threads, and what processes their loaders start. Batch {BATCH}, whole steps, "
-        f"interleaved: medians of {record['rounds']} rounds of about {record['seconds']:g} s each, "
-        "ratios paired within a round (lowest–highest). Load of the machine before: "
-        f"{record['load_before']:.2f}."
+        f"{p['device']}, PyTorch {p['packages']['torch']}, ours in {record['precision']}; theirs "
+        f"in float32 with {threads} threads, and what processes their loaders start. "
+        f"Batch {BATCH}, whole steps, interleaved: medians of {record['rounds']} rounds of about "
+        f"{record['seconds']:g} s each, ratios paired within a round (lowest–highest). "
+        f"Load of the machine before: {record['load_before']:.2f}."
     )
     return f"{table(header, rows, header[3:])}\n\n{conditions}\n"
 

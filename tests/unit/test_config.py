@@ -8,9 +8,11 @@ import yaml
 from jsonschema import Draft202012Validator
 
 from betagvae.cli import stages
+from betagvae.device import PRECISIONS
 from betagvae.features import NETWORKS
 from betagvae.quality_tables import NETWORKS as DESCRIBED
 from betagvae.scores import ScoreSizes
+from betagvae.trainer import TrainingSettings
 
 CONFIG = Path(__file__).parents[2] / "config"
 SCHEMA = Path(__file__).parents[2] / "workflow" / "schemas" / "config.schema.yaml"
@@ -62,6 +64,12 @@ def test_every_key_of_the_configuration_is_documented():
 
 def test_the_sizes_of_the_scores_are_the_library_s_defaults():
     assert load(CONFIG / "config.yaml")["scores"] == {"seed": 0, **asdict(ScoreSizes())}
+
+
+def test_precisions_are_the_same_everywhere():
+    schema = load(SCHEMA)["$defs"]["training"]["properties"]["precision"]["enum"]
+    assert list(schema) == list(stages.PRECISIONS) == list(PRECISIONS)
+    assert TrainingSettings.precision == load(CONFIG / "config.yaml")["training"]["precision"]
 
 
 def test_feature_networks_are_the_same_everywhere():

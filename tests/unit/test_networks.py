@@ -1,7 +1,15 @@
 import pytest
 import torch
 
-from betagvae.networks import ARCHITECTURES, Discriminator, VariationalAutoencoder, initialise
+from betagvae.device import PRECISIONS, computing_in
+from betagvae.networks import (
+    ARCHITECTURES,
+    Discriminator,
+    ImageConvolution,
+    UpConvolution,
+    VariationalAutoencoder,
+    initialise,
+)
 
 
 @pytest.mark.parametrize("network", ARCHITECTURES)
@@ -33,3 +41,25 @@ def test_initial_weights_depend_on_the_generator_alone():
 
     assert torch.equal(weights(0, 1), weights(0, 2))
     assert not torch.equal(weights(0, 1), weights(1, 1))
+
+
+@pytest.mark.parametrize(("precision", "tolerance"), [("float32", 1e-5), ("bfloat16", 2e-2)])
+@pytest.mark.parametrize(("layer", "channels"), [("up", 32), ("image", 1), ("image", 3)])
+def test_the_decoder_s_layers_are_transposed_convolutions(layer, channels, precision, tolerance):
+    """Values and gradients are those of PyTorch's own, as exact as the type is."""
+    plain = torch.nn.ConvTranspose2d(32, channels, 4, stride=2, padding=1)
+    ours = {"up": UpConvolution, "image": ImageConvolution}[layer](32, channels)
+    ours.load_state_dict(plain.state_dict())
+    generator = torch.Generator().manual_seed(0)
+    h = torch.randn(2, 32, 16, 16, generator=generator).to(PRECISIONS[precision].dtype)
+    h = h.contiguous(memory_format=torch.channels_last).requires_grad_()
+    gradient = torch.randn(2, channels, 32, 32, generator=generator)
+
+    expected = plain(h.float())
+    expected_gradients = torch.autograd.grad(expected, [h, *plain.parameters()], gradient)
+    with computing_in(precision, h.device):
+        found = ours(h)
+    found_gradients = torch.autograd.grad(found, [h, *ours.parameters()], gradient.to(h.dtype))
+    for one, other in zip([found, *found_gradients], [expected, *expected_gradients], strict=True):
+        distance = (one.float() - other.float()).norm() / other.float().norm()
+        assert distance < tolerance

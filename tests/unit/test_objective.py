@@ -23,6 +23,19 @@ def test_bernoulli_error_is_the_negative_log_likelihood_summed_over_pixels():
     torch.testing.assert_close(objective.bernoulli_error(logits, x), expected)
 
 
+def test_bernoulli_error_and_its_gradient_stay_exact_far_out():
+    logits = torch.tensor([-1e4, -100.0, -30.0, -3.0, 0.0, 3.0, 30.0, 100.0, 1e4])
+    x = torch.tensor([0.0, 1.0, 0.0, 0.3, 0.5, 0.7, 1.0, 0.0, 1.0])
+    logits = logits.view(9, 1, 1, 1).requires_grad_()
+    x = x.view(9, 1, 1, 1)
+    found = objective.bernoulli_error(logits, x)
+    exact = logits.detach().double()
+    expected = torch.nn.functional.softplus(exact) - x * exact
+    torch.testing.assert_close(found.double(), expected.flatten(), rtol=1e-6, atol=2e-7)
+    (gradient,) = torch.autograd.grad(found.sum(), logits)
+    torch.testing.assert_close(gradient.double(), torch.sigmoid(exact) - x, rtol=1e-6, atol=1e-7)
+
+
 def test_squared_error_by_hand():
     # sigmoid(0) = 1/2 against 0, 1, 1, 1: four squares of 1/2.
     x = torch.tensor([[[[0.0, 1.0], [1.0, 1.0]]]])

@@ -116,7 +116,8 @@ def test_ratios_are_medians_of_rounds_not_ratios_of_medians():
 @pytest.mark.parametrize("case", compare.CASES, ids=str)
 def test_each_case_trains_what_the_public_loop_trains(case):
     assert case.repository in PUBLIC_LOOPS
-    settings = compare.our_settings(case)
+    settings = compare.our_settings(case, "bfloat16")
+    assert settings.precision == "bfloat16"
     assert (settings.network, settings.likelihood) == (case.network, case.likelihood)
     assert (settings.batch_size, settings.gamma, settings.threads) == (64, 0, 1)
     words = " ".join(PUBLIC_LOOPS[case.repository].arguments(case.dataset, case.network))

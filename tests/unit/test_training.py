@@ -175,9 +175,28 @@ def test_the_golden_history(data, tmp_path):
 GOLDEN_LOSSES = [3064.5588, 2855.1221, 2846.8560]
 
 
-def test_same_seed_same_bytes(data, tmp_path):
+def test_bfloat16_rounds_products_and_nothing_else(data, monkeypatch):
+    """Logits, losses and weights stay float32, and the losses differ by little."""
+    exact, rounded = trainer(data), trainer(data, precision="bfloat16")
+    seen = []
+    likelihood = rounded.likelihood
+    monkeypatch.setattr(rounded, "likelihood", lambda *x: seen.append(x) or likelihood(*x))
+    for _ in range(6):
+        exact.step(), rounded.step()
+    assert {tensor.dtype for tensors in seen for tensor in tensors} == {torch.float32}
+    for module in (rounded.model, rounded.discriminator):
+        for parameter in module.parameters():
+            assert parameter.dtype == parameter.grad.dtype == torch.float32
+    exact, rounded = exact.means(), rounded.means()
+    for name in ("loss", "reconstruction_error", "reward", "discriminator_loss"):
+        assert rounded[name] != exact[name]
+        assert rounded[name] == pytest.approx(exact[name], rel=5e-3)
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_same_seed_same_bytes(data, tmp_path, precision):
     for name in ("a", "b"):
-        train_one(data, tmp_path / name)
+        train_one(data, tmp_path / name, precision=precision)
     for name in ("model.safetensors", "history.csv"):
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
 

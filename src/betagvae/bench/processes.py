@@ -12,7 +12,7 @@ from typing import Any, Self
 import torch
 
 from betagvae.arrays import open_array
-from betagvae.device import DeviceImages, set_up
+from betagvae.device import PRECISIONS, DeviceImages, set_up
 from betagvae.errors import UserError
 from betagvae.provenance import provenance
 from betagvae.trainer import Trainer, TrainingSettings, take_steps
@@ -50,11 +50,13 @@ class Workbench:
     def __init__(self, number: int, mode: Mode) -> None:
         self.number, self.mode = number, mode
         self.device = set_up(mode.threads)
+        self.dtype = torch.float32
         self.trainers: list[list[Trainer]] = []
 
     def open(self, array: Path, settings: Sequence[TrainingSettings]) -> None:
         """Get ready to train on an array; each training has a seed of its own."""
         set_up(self.mode.threads, settings[0].precision)
+        self.dtype = PRECISIONS[settings[0].precision].dtype
         opened = open_array(array)
         images = DeviceImages(opened, self.device)
         self.trainers = []
@@ -71,7 +73,9 @@ class Workbench:
     def multiply(self, products: int) -> Span:
         """Multiply large matrices, in the precision of a training."""
         side = matrix_side(self.device.type)
-        left, right, product = (torch.ones(side, side, device=self.device) for _ in range(3))
+        left, right, product = torch.ones(
+            3, side, side, device=self.device, dtype=self.dtype
+        ).unbind()
 
         def multiply() -> None:
             for _ in range(products):

@@ -65,6 +65,10 @@ def _add_train(commands: argparse._SubParsersAction) -> None:
     p.set_defaults(command=_train)
 
 
+PRECISIONS = ("float32", "tf32", "bfloat16")
+"""Names in `betagvae.device.PRECISIONS`, whose import is too slow for every command."""
+
+
 def _add_training_settings(p: argparse.ArgumentParser, *, likelihood_required: bool) -> None:
     p.add_argument("--steps", type=int, required=True)
     p.add_argument("--batch-size", type=int, default=64)
@@ -82,7 +86,7 @@ def _add_training_settings(p: argparse.ArgumentParser, *, likelihood_required: b
     p.add_argument("--discriminator-adam-betas", type=float, nargs=2, default=(0.5, 0.9))
     p.add_argument("--log-every", type=int, default=100)
     p.add_argument("--threads", type=int, default=1)
-    p.add_argument("--precision", choices=("float32", "tf32"), default="float32")
+    p.add_argument("--precision", choices=PRECISIONS, default=PRECISIONS[0])
 
 
 def _train(
