@@ -1,0 +1,293 @@
+"""Train the same seeds in float32 and in less, and ask whether the loss curves tell them apart.
+
+    python benchmarks/precision.py dsprites --method beta-GVAE --precision bfloat16
+
+The configuration's settings, on the array of a data set; a training that is done is not repeated.
+"""
+
+import argparse
+import logging
+import multiprocessing
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass, replace
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+from images import FACES
+from matplotlib.axes import Axes
+
+from betagvae.arrays import ImageArray, open_array
+from betagvae.bench.running import draw
+from betagvae.claims.statistics import holm
+from betagvae.device import PRECISIONS
+from betagvae.errors import UserError
+from betagvae.figures import COLOURS, UNITS, empty_figure, save, tidy, title
+from betagvae.files import read_csv, read_json, write_csv, write_json, write_text
+from betagvae.markdown import table
+from betagvae.runs import DATASET_NAMES, QUANTITIES, interval
+from betagvae.trainer import TrainingSettings
+from betagvae.training import RunFiles, train
+
+CONFIG = Path(__file__).parents[1] / "config" / "config.yaml"
+EXACT = "float32"
+LEVEL = 0.95
+END = 4
+"""The last quarter of the rows stands for the end of a training."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One quantity's curves in two precisions."""
+
+    quantity: str
+    exact: float
+    """Mean of the last quarter over seeds, in float32."""
+    difference: tuple[float, float, float]
+    """By how much the other's is larger, as a fraction: mean over pairs of one seed, and the
+    95 % interval of Student's t."""
+    spread: float
+    """Standard deviation of the seeds in float32, as a fraction of their mean."""
+    p: float
+    """Of the curves' test, corrected for the number of quantities."""
+
+    @property
+    def indistinguishable(self) -> bool:
+        """Whether curves this far apart are as likely between seeds of one precision."""
+        return self.p > 1 - LEVEL
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Train what is missing and compare."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stderr)
+    configured = yaml.safe_load(CONFIG.read_text(encoding="utf-8"))
+    p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    p.add_argument("dataset", choices=configured["datasets"])
+    p.add_argument("--array", type=Path, help="prepared images; drawn by default")
+    p.add_argument("--method", choices=configured["methods"], default="beta-GVAE")
+    p.add_argument("--precision", choices=set(PRECISIONS) - {EXACT}, default="bfloat16")
+    p.add_argument("--seeds", type=int, default=5)
+    p.add_argument("--steps", type=int, default=3000)
+    p.add_argument("--learning-rate", type=float, default=5e-4)
+    p.add_argument("--log-every", type=int, default=20)
+    p.add_argument("--processes", type=int, default=os.cpu_count(), help="trainings at a time")
+    p.add_argument("--output", type=Path, default=Path("results/precision"))
+    options = p.parse_args(arguments)
+    changes = {key: getattr(options, key) for key in ("steps", "learning_rate", "log_every")}
+    settings = TrainingSettings(
+        **configured["training"]
+        | configured["datasets"][options.dataset]["training"]
+        | configured["methods"][options.method]
+        | changes
+        | {"seed": 0}
+    )
+    try:
+        folder = options.output / f"{options.dataset}_{options.method}"
+        array = options.array or draw(options.dataset, folder, options.processes, FACES)
+        runs = train_all(
+            array, settings, options.precision, options.seeds, folder, options.processes
+        )
+        compare(open_array(array), options.method, settings, runs, folder)
+    except UserError as error:
+        print(f"precision: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def train_all(
+    array: Path,
+    settings: TrainingSettings,
+    precision: str,
+    seeds: int,
+    folder: Path,
+    processes: int,
+) -> dict[str, list[RunFiles]]:
+    """Train every seed in both precisions, each in a process; return its files by precision."""
+    runs = {
+        name: [_files(folder, name, seed) for seed in range(seeds)] for name in (EXACT, precision)
+    }
+    missing = [
+        (array, [(changed, files)])
+        for name, of_seeds in runs.items()
+        for seed, files in enumerate(of_seeds)
+        if not _done(files, changed := replace(settings, precision=name, seed=seed))
+    ]
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(processes, context) as pool:
+        for training in [pool.submit(train, *work) for work in missing]:
+            training.result()
+    return runs
+
+
+def _files(folder: Path, precision: str, seed: int) -> RunFiles:
+    run = folder / precision / f"seed{seed}"
+    return RunFiles(run / "model.safetensors", run / "history.csv", run / "training.json")
+
+
+def _done(files: RunFiles, settings: TrainingSettings) -> bool:
+    """Whether the very training is there; settings as JSON holds them."""
+    if not files.record.exists():
+        return False
+    as_json = {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(settings).items()}
+    return read_json(files.record)["settings"] == as_json
+
+
+def compare(
+    array: ImageArray,
+    method: str,
+    settings: TrainingSettings,
+    runs: Mapping[str, Sequence[RunFiles]],
+    folder: Path,
+) -> None:
+    """Write ``precision.csv`` (all curves), ``.json``, ``.md`` and ``.png``, and print the page."""
+    rows = [
+        {"precision": name, "seed": seed, **row}
+        for name, of_seeds in runs.items()
+        for seed, files in enumerate(of_seeds)
+        for row in read_csv(files.history)
+    ]
+    steps, curves = read_curves(runs)
+    found = comparisons(*curves.values())
+    exact, other = runs
+    record = {
+        "dataset": array.dataset,
+        "stand_in": array.stand_in,
+        "method": method,
+        "precision": other,
+        "seeds": len(runs[exact]),
+        "settings": asdict(settings),
+        "comparisons": [asdict(c) | {"indistinguishable": c.indistinguishable} for c in found],
+        "provenance": read_json(runs[other][0].record)["provenance"],
+    }
+    write_csv(folder / "precision.csv", rows)
+    write_json(folder / "precision.json", record)
+    write_text(folder / "precision.md", page(record, found))
+    draw_curves(record, steps, curves, folder / "precision.png")
+    print(page(record, found))
+
+
+def read_curves(
+    runs: Mapping[str, Sequence[RunFiles]],
+) -> tuple[np.ndarray, dict[str, dict[str, np.ndarray]]]:
+    """Return the steps T and, by precision and quantity, the curves: seeds × T."""
+    curves = {}
+    for name, of_seeds in runs.items():
+        histories = [read_csv(files.history) for files in of_seeds]
+        curves[name] = {
+            quantity: np.array([[float(row[quantity]) for row in rows] for rows in histories])
+            for quantity in QUANTITIES
+        }
+    return np.array([int(row["step"]) for row in histories[0]]), curves
+
+
+def comparisons(
+    exact: Mapping[str, np.ndarray], other: Mapping[str, np.ndarray]
+) -> list[Comparison]:
+    """Compare the curves, seeds × T, of every quantity."""
+    p_values = holm([same_curves(exact[quantity], other[quantity]) for quantity in exact])
+    return [
+        _comparison(quantity, exact[quantity], other[quantity], p)
+        for quantity, p in zip(exact, p_values, strict=True)
+    ]
+
+
+def _comparison(quantity: str, exact_st: np.ndarray, other_st: np.ndarray, p: float) -> Comparison:
+    last = -(-exact_st.shape[1] // END)
+    exact_s, other_s = exact_st[:, -last:].mean(1), other_st[:, -last:].mean(1)
+    difference = interval(list(other_s / exact_s - 1), LEVEL)
+    return Comparison(
+        quantity=quantity,
+        exact=float(exact_s.mean()),
+        difference=(difference.mean, difference.low, difference.high),
+        spread=float(exact_s.std(ddof=1) / exact_s.mean()),
+        p=p,
+    )
+
+
+def same_curves(one_st: np.ndarray, other_st: np.ndarray) -> float:
+    """Return the p-value of two groups of curves, seeds × T, being drawn alike.
+
+    A permutation test: in how many of all ways to divide the curves into two groups is the
+    largest distance of the means, over steps and in standard deviations of that step, as large as
+    here? With five seeds each there are 126 ways, and p is at least 0.008. Seeds of both groups
+    share weights and batches at the start, which makes distances smaller than chance would.
+    """
+    curves_st = np.concatenate([one_st, other_st])
+    curves_st = (curves_st - curves_st.mean(0)) / curves_st.std(0, ddof=1)
+
+    def distance(group: Sequence[int]) -> float:
+        rest = np.setdiff1d(range(len(curves_st)), group)
+        return np.abs(curves_st[list(group)].mean(0) - curves_st[rest].mean(0)).max()
+
+    found = distance(range(len(one_st)))
+    ways = [distance(group) for group in combinations(range(len(curves_st)), len(one_st))]
+    return float(np.mean([way >= found * (1 - 1e-12) for way in ways]))
+
+
+def page(record: Mapping[str, Any], found: Sequence[Comparison]) -> str:
+    """Return the comparison as Markdown."""
+    header = ("Quantity", "float32", record["precision"], "Seeds' spread", "Curves' p", "Verdict")
+    rows = [
+        (
+            QUANTITIES[c.quantity],
+            f"{c.exact:.2f}",
+            "{:+.2%} ({:+.2%} to {:+.2%})".format(*c.difference),
+            f"{c.spread:.2%}",
+            f"{c.p:.2f}",
+            "indistinguishable" if c.indistinguishable else "told apart",
+        )
+        for c in found
+    ]
+    settings, p = record["settings"], record["provenance"]
+    images = "drawn images" if record["stand_in"] else "images"
+    conditions = (
+        f"{record['method']} on {images} of {DATASET_NAMES[record['dataset']]}, "
+        f"{settings['network'].title()} network, {record['seeds']} seeds, {settings['steps']:,} "
+        f"steps of {settings['batch_size']} images, learning rate {settings['learning_rate']:g}; "
+        f"{p['device']}, PyTorch {p['packages']['torch']}. Second column: mean of the last quarter "
+        "of the steps. Third: by how much it is larger, paired by seed, with the 95 % interval."
+    )
+    return f"{table(header, rows, header[1:5])}\n\n{conditions}\n"
+
+
+def draw_curves(
+    record: Mapping[str, Any],
+    steps_t: np.ndarray,
+    curves: Mapping[str, Mapping[str, np.ndarray]],
+    output: Path,
+) -> None:
+    """Draw every seed's curves in both precisions, and below how far they are apart."""
+    figure = empty_figure(7.2, 4.6)
+    panels = figure.subplots(2, len(QUANTITIES), sharex=True, squeeze=False, height_ratios=(2, 1))
+    for (above, below), quantity in zip(panels.T, QUANTITIES, strict=True):
+        for colour, (name, of_quantity) in zip(COLOURS, curves.items(), strict=False):
+            lines = above.plot(steps_t, of_quantity[quantity].T, color=colour, linewidth=0.8)
+            lines[0].set_label(name)
+        exact_st, other_st = (of_quantity[quantity] for of_quantity in curves.values())
+        below.plot(steps_t, 100 * (other_st / exact_st - 1).T, color="#777777", linewidth=0.5)
+        below.plot(steps_t, 100 * (other_st.mean(0) / exact_st.mean(0) - 1), color="black")
+        unit = "nats" if quantity == "kl" else UNITS[record["settings"]["likelihood"]]
+        above.set_ylabel(f"{QUANTITIES[quantity]}\n({unit})", fontsize=8)
+        below.set_ylabel("Difference (%)", fontsize=8)
+        below.set_xlabel("Step", fontsize=8)
+        _tidy(above, below)
+    figure.suptitle(title(record["dataset"], record["stand_in"], record["method"]), fontsize=9)
+    figure.legend(loc="outside lower center", ncols=2, fontsize=8, frameon=False)
+    save(figure, [output])
+
+
+def _tidy(above: Axes, below: Axes) -> None:
+    above.set_yscale("log")
+    below.set_ylim(-20, 20)
+    for axes in (above, below):
+        axes.grid(alpha=0.25, linewidth=0.5)
+        tidy(axes)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
