@@ -88,11 +88,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     try:
         folder = options.output / f"{options.dataset}_{options.method}"
-        array = options.array or draw(options.dataset, folder, options.processes, FACES)
+        path = options.array or draw(options.dataset, folder, options.processes, FACES)
+        array = open_array(path)
+        if array.dataset != options.dataset:
+            raise UserError(f"{path} holds {array.dataset}: give the array of {options.dataset}")
         runs = train_all(
-            array, settings, options.precision, options.seeds, folder, options.processes
+            path, settings, options.precision, options.seeds, folder, options.processes
         )
-        compare(open_array(array), options.method, settings, runs, folder)
+        compare(array, options.method, settings, runs, folder)
     except UserError as error:
         print(f"precision: {error}", file=sys.stderr)
         return 1
