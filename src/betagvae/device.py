@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
 from betagvae.arrays import ImageArray
@@ -105,15 +106,16 @@ class DeviceImages:
         self._packed = array.packed
         self.channels = array.channels
         self.splits = array.splits
-        self._bits = torch.tensor([128, 64, 32, 16, 8, 4, 2, 1], dtype=torch.uint8, device=device)
+        # Eight pixels for every value that a byte of a packed array can have.
+        bits = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1)
+        self._pixels = torch.from_numpy(bits).to(device, torch.float32)
         self.device = device
 
     def batch(self, indices_b: Tensor) -> Tensor:
         """Return images in [0, 1], float32 B×C×64×64, channels interleaved in memory."""
         bytes_bchw = self._stored[indices_b]
         if self._packed:
-            bits = bytes_bchw.unsqueeze(-1).bitwise_and(self._bits).ne(0)  # B×C×64×8×8
-            x_bchw = bits.flatten(3).float()
+            x_bchw = F.embedding(bytes_bchw.int(), self._pixels).flatten(3)  # from B×C×64×8×8
         else:
             x_bchw = bytes_bchw.float().div_(255)
         return x_bchw.contiguous(memory_format=torch.channels_last)
