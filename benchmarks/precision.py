@@ -30,6 +30,7 @@ from betagvae.errors import UserError
 from betagvae.figures import COLOURS, UNITS, empty_figure, save, tidy, title
 from betagvae.files import read_csv, read_json, write_csv, write_json, write_text
 from betagvae.markdown import table
+from betagvae.paper import printed_name
 from betagvae.runs import DATASET_NAMES, QUANTITIES, interval
 from betagvae.trainer import TrainingSettings
 from betagvae.training import RunFiles, train
@@ -58,8 +59,9 @@ class Comparison:
 
     @property
     def indistinguishable(self) -> bool:
-        """Whether curves this far apart are as likely between seeds of one precision."""
-        return self.p > 1 - LEVEL
+        """Whether neither the curves nor the paired ends are told apart."""
+        _, low, high = self.difference
+        return self.p > 1 - LEVEL and low <= 0 <= high
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -160,7 +162,7 @@ def compare(
     record = {
         "dataset": array.dataset,
         "stand_in": array.stand_in,
-        "method": method,
+        "method": printed_name(method),
         "precision": other,
         "seeds": len(runs[exact]),
         "settings": asdict(settings),
@@ -280,7 +282,17 @@ def draw_curves(
         below.set_xlabel("Step", fontsize=8)
         _tidy(above, below)
     figure.suptitle(title(record["dataset"], record["stand_in"], record["method"]), fontsize=9)
-    figure.legend(loc="outside lower center", ncols=2, fontsize=8, frameon=False)
+    handles, labels = panels[0, 0].get_legend_handles_labels()
+    figure.legend(
+        handles,
+        labels,
+        loc="outside lower center",
+        ncols=2,
+        fontsize=8,
+        frameon=False,
+        title="a line a seed; below: thin, of each seed; thick, of the means",
+        title_fontsize=8,
+    )
     save(figure, [output])
 
 

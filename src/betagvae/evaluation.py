@@ -11,7 +11,7 @@ from torch import Tensor
 
 from betagvae import objective
 from betagvae.arrays import ImageArray, open_array
-from betagvae.device import DeviceImages, generator, set_up
+from betagvae.device import DeviceImages, computing_in, generator, set_up
 from betagvae.errors import UserError
 from betagvae.files import read_json, sha256, whole_file, write_json
 from betagvae.identity import identity
@@ -34,6 +34,8 @@ class EvaluationSettings:
     images: int | None = None
     """How many of these to decode and measure as well; None means all of them."""
     seed: int = 0
+    precision: str = "float32"
+    """One of `device.PRECISIONS`."""
 
 
 def load_model(path: Path, device: torch.device) -> tuple[VariationalAutoencoder, dict[str, Any]]:
@@ -74,33 +76,50 @@ def evaluate(
 
     The codes file holds `indices` N and the posterior's `mean` and `log_variance`, each N×L.
     """
-    device = set_up(settings.threads)
+    device = set_up(settings.threads, settings.precision)
     array = open_array(data)
     model, record = load_model_of(array, model_path, device)
     images = DeviceImages(array, device)
     likelihood = record["settings"]["likelihood"]
-    batch_size = settings.batch_size or BATCH_SIZES[device.type]
     splits, encoded = {}, []
     for name, split in array.splits.items():
         indices_n, measured_m = _chosen(split, name, settings)
-        measured_n = torch.isin(indices_n, measured_m)
         codes_of_split = Codes(model, images, indices_n)
-        for rows_b in _rows(~measured_n, device).split(batch_size):
-            codes_of_split.encode(rows_b)
-        splits[name] = _measure(
+        splits[name] = _evaluate_split(
             codes_of_split,
-            _rows(measured_n, device),
+            torch.isin(indices_n, measured_m),
             objective.LIKELIHOODS[likelihood],
             generator(settings.seed, f"posterior {name}", device),
-            batch_size,
+            settings,
         )
         encoded.append((indices_n, *(moment_nl.cpu() for moment_nl in codes_of_split.moments)))
     with whole_file(codes) as part:
         names = ("indices", "mean", "log_variance")
         tensors = (torch.cat(parts) for parts in zip(*encoded, strict=True))
         save_file(dict(zip(names, tensors, strict=True)), part)
-    content = {**identity_of(array, record), "splits": splits, "surroundings": surroundings()}
+    content = {
+        **identity_of(array, record),
+        "precision": settings.precision,
+        "splits": splits,
+        "surroundings": surroundings(),
+    }
     write_json(metrics, content)
+
+
+def _evaluate_split(
+    codes: "Codes",
+    measured_n: Tensor,
+    likelihood: Callable[[Tensor, Tensor], Tensor],
+    noise: torch.Generator,
+    settings: EvaluationSettings,
+) -> dict[str, Any]:
+    """Encode all images of a split and measure those that are chosen; return the metrics."""
+    device = codes.images.device
+    batch_size = settings.batch_size or BATCH_SIZES[device.type]
+    with computing_in(settings.precision, device):
+        for rows_b in _rows(~measured_n, device).split(batch_size):
+            codes.encode(rows_b)
+        return _measure(codes, _rows(measured_n, device), likelihood, noise, batch_size)
 
 
 def identity_of(array: ImageArray, record: dict[str, Any]) -> dict[str, Any]:

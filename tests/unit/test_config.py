@@ -9,6 +9,7 @@ from jsonschema import Draft202012Validator
 
 from betagvae.cli import stages
 from betagvae.device import PRECISIONS
+from betagvae.evaluation import EvaluationSettings
 from betagvae.features import NETWORKS
 from betagvae.quality_tables import NETWORKS as DESCRIBED
 from betagvae.scores import ScoreSizes
@@ -67,9 +68,11 @@ def test_the_sizes_of_the_scores_are_the_library_s_defaults():
 
 
 def test_precisions_are_the_same_everywhere():
-    schema = load(SCHEMA)["$defs"]["training"]["properties"]["precision"]["enum"]
+    schema = load(SCHEMA)["$defs"]["precision"]["enum"]
     assert list(schema) == list(stages.PRECISIONS) == list(PRECISIONS)
-    assert TrainingSettings.precision == load(CONFIG / "config.yaml")["training"]["precision"]
+    config = load(CONFIG / "config.yaml")
+    assert TrainingSettings.precision == config["training"]["precision"]
+    assert EvaluationSettings.precision == config["evaluation"]["precision"]
 
 
 def test_feature_networks_are_the_same_everywhere():

@@ -39,6 +39,13 @@ def test_the_difference_at_the_end_is_paired_by_seed():
     assert found.difference == pytest.approx((0.01, 0.01, 0.01))
     assert found.exact == 620
     assert found.spread == pytest.approx(exact[:, 0].std(ddof=1) / 620)
+    assert not found.indistinguishable
+
+
+def test_what_differs_by_chance_alone_is_indistinguishable():
+    exact = np.array([100.0, 101, 102, 103, 104])[:, None].repeat(8, axis=1)
+    (found,) = precision.comparisons({"kl": exact}, {"kl": exact[::-1].copy()})
+    assert found.indistinguishable
 
 
 def test_trainings_are_compared_and_not_repeated(tmp_path, capsys):

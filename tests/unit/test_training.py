@@ -287,6 +287,20 @@ def test_evaluation_agrees_with_the_objective(data, tmp_path):
     torch.testing.assert_close(encoded["mean"][14:], mean, rtol=1e-4, atol=1e-5)
 
 
+def test_bfloat16_hardly_changes_what_is_measured(data, tmp_path):
+    train_one(data, tmp_path)
+    found = {}
+    for precision in ("float32", "bfloat16"):
+        paths = {"metrics": tmp_path / "metrics.json", "codes": tmp_path / "codes.safetensors"}
+        settings = EvaluationSettings(batch_size=4, threads=1, precision=precision)
+        evaluate(data, tmp_path / "model.safetensors", settings, **paths)
+        found[precision] = read_json(paths["metrics"])["splits"]["test"]
+    exact, rounded = found["float32"], found["bfloat16"]
+    assert rounded["kl"] != exact["kl"]
+    assert rounded["kl"] == pytest.approx(exact["kl"], rel=1e-2)
+    assert rounded["reconstruction_error"] == pytest.approx(exact["reconstruction_error"], rel=1e-3)
+
+
 def test_more_images_can_be_encoded_than_are_measured(data, tmp_path):
     train_one(data, tmp_path)
     paths = {"metrics": tmp_path / "metrics.json", "codes": tmp_path / "codes.safetensors"}

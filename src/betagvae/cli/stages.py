@@ -85,6 +85,10 @@ def _add_training_settings(p: argparse.ArgumentParser, *, likelihood_required: b
     p.add_argument("--discriminator-learning-rate", type=float, default=1e-4)
     p.add_argument("--discriminator-adam-betas", type=float, nargs=2, default=(0.5, 0.9))
     p.add_argument("--log-every", type=int, default=100)
+    _add_threads_and_precision(p)
+
+
+def _add_threads_and_precision(p: argparse.ArgumentParser) -> None:
     p.add_argument("--threads", type=int, default=1)
     p.add_argument("--precision", choices=PRECISIONS, default=PRECISIONS[0])
 
@@ -118,7 +122,7 @@ def _add_evaluate(commands: argparse._SubParsersAction) -> None:
     p.add_argument("--images", type=int, help="how many of these to decode; all by default")
     p.add_argument("--batch-size", type=int, help="chosen by device by default")
     p.add_argument("--seed", type=int, default=0)
-    p.add_argument("--threads", type=int, default=1)
+    _add_threads_and_precision(p)
     p.set_defaults(command=_evaluate)
 
 
