@@ -17,7 +17,7 @@ from betagvae.arrays import ImageArray, open_array
 from betagvae.device import DeviceImages, set_up
 from betagvae.errors import UserError
 from betagvae.files import sha256, whole_file, write_csv, write_json
-from betagvae.provenance import provenance
+from betagvae.provenance import device_name, provenance
 from betagvae.trainer import Trainer, TrainingSettings, take_steps
 
 log = logging.getLogger(__name__)
@@ -46,7 +46,7 @@ class Resume:
             log.warning("%s cannot be read (%s): starting over", self.path, error)
             return None
         if saved["identity"] != self.identity:
-            log.warning("%s is of another configuration: starting over", self.path)
+            log.warning("%s is of another configuration or machine: starting over", self.path)
             return None
         return saved
 
@@ -138,7 +138,7 @@ def _resume(
         "settings": repr(settings),
         "data": array.metadata["hashes"]["array"]["sha256"],
         "torch": str(torch.__version__),
-        "device": device.type,
+        "device": device_name(device),
     }
     path = files.model.with_name(f"{files.model.stem}.resume.pt")
     return Resume(path, identity, every_seconds)

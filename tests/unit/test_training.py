@@ -16,13 +16,14 @@ import torch
 from image_arrays import write_array
 from safetensors.torch import load_file
 
-from betagvae import objective
+from betagvae import objective, training
 from betagvae.arrays import open_array
 from betagvae.device import DeviceImages, generator
 from betagvae.errors import UserError
 from betagvae.evaluation import EvaluationSettings, evaluate, load_model
 from betagvae.files import read_json
 from betagvae.networks import VariationalAutoencoder, initialise
+from betagvae.provenance import device_name
 from betagvae.trainer import Trainer, TrainingSettings
 from betagvae.training import Resume, RunFiles, train
 
@@ -240,10 +241,28 @@ def test_a_killed_run_resumes_and_ends_with_the_same_bytes(data, tmp_path):
     assert not scratch.exists()
 
 
-def test_a_scratch_file_of_another_configuration_is_not_used(data, tmp_path, caplog):
-    torch.save({"identity": {"settings": "other"}}, tmp_path / "model.resume.pt")
+def left_by_a_cut_run(data, folder, monkeypatch):
+    """Train, and keep the scratch file as it was after the last row."""
+    with monkeypatch.context() as patched:
+        patched.setattr(Resume, "remove", lambda resume: None)
+        train(data, [(SETTINGS, RunFiles(**outputs(folder)))], resume_seconds=0)
+    return folder / "model.resume.pt"
+
+
+def test_a_scratch_file_of_another_configuration_or_device_is_not_used(
+    data, tmp_path, caplog, monkeypatch
+):
+    caplog.set_level("INFO")
+    scratch = left_by_a_cut_run(data, tmp_path, monkeypatch)
+    content = scratch.read_bytes()
     train_one(data, tmp_path)
-    assert "another configuration" in caplog.text
+    assert "going on from step 6" in caplog.text
+    for changes, device in (({"beta": 5}, device_name(CPU)), ({}, "another processor")):
+        caplog.clear()
+        scratch.write_bytes(content)
+        monkeypatch.setattr(training, "device_name", lambda _, name=device: name)
+        train_one(data, tmp_path, **changes)
+        assert "another configuration or machine: starting over" in caplog.text
 
 
 def test_unusable_settings_end_in_one_line(data, tmp_path):
