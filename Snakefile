@@ -18,7 +18,7 @@ container: str(IMAGE)
 
 include: "workflow/rules/flags.smk"
 include: "workflow/rules/data.smk"
-include: "workflow/rules/seeds.smk"
+include: "workflow/rules/trainings.smk"
 include: "workflow/rules/train.smk"
 include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/scores.smk"

@@ -130,8 +130,7 @@ def train_all(
 
 
 def _files(folder: Path, precision: str, seed: int) -> RunFiles:
-    run = folder / precision / f"seed{seed}"
-    return RunFiles(run / "model.safetensors", run / "history.csv", run / "training.json")
+    return RunFiles(folder / precision / f"seed{seed}")
 
 
 def _done(files: RunFiles, settings: TrainingSettings) -> bool:

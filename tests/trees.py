@@ -54,13 +54,13 @@ def planned(folder, *arguments, **options):
 def planned_jobs(output):
     """Return how often each rule would run, from what a dry run of Snakemake printed.
 
-    Trainings have a rule for each group of seeds, and are counted together.
+    Each job of trainings has a rule of its own, and they are counted together.
     """
     if "Nothing to be done" in output:
         return {}
     stats = output.partition("Job stats:")[2].partition("total")[0]
     jobs = Counter()
     for rule, count in re.findall(r"^(\w+) +(\d+)$", stats, re.M):
-        jobs[re.sub(r"_seeds_[0-9_]+$", "", rule)] += int(count)
+        jobs[re.sub(r"^training_\w+_\d+$", "training", rule)] += int(count)
     jobs.pop("all", None)
     return jobs

@@ -4,6 +4,7 @@ import logging
 import math
 import sys
 import time
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,7 +18,7 @@ from betagvae.arrays import ImageArray, open_array
 from betagvae.device import DeviceImages, set_up
 from betagvae.errors import UserError
 from betagvae.files import sha256, whole_file, write_csv, write_json
-from betagvae.provenance import provenance
+from betagvae.provenance import device_name, provenance
 from betagvae.trainer import Trainer, TrainingSettings, take_steps
 
 log = logging.getLogger(__name__)
@@ -46,14 +47,17 @@ class Resume:
             log.warning("%s cannot be read (%s): starting over", self.path, error)
             return None
         if saved["identity"] != self.identity:
-            log.warning("%s is of another configuration: starting over", self.path)
+            log.warning("%s is of another configuration or machine: starting over", self.path)
             return None
         return saved
 
     def save_if_due(self, state: dict[str, Any]) -> None:
         """Save, unless that was done only a moment ago."""
-        if time.monotonic() - self._saved < self.every_seconds:
-            return
+        if time.monotonic() - self._saved >= self.every_seconds:
+            self.save(state)
+
+    def save(self, state: dict[str, Any]) -> None:
+        """Save, in place of what was saved before."""
         with whole_file(self.path) as part:
             torch.save({"identity": self.identity, **state}, part)
         self._saved = time.monotonic()
@@ -65,14 +69,29 @@ class Resume:
 
 @dataclass(frozen=True)
 class RunFiles:
-    """Where the results of one training go."""
+    """The folder that the results of one training go to, and the files in it."""
 
-    model: Path
-    """Weights, safetensors."""
-    history: Path
-    """Every term over time, CSV."""
-    record: Path
-    """How the training came about, JSON."""
+    folder: Path
+
+    @property
+    def model(self) -> Path:
+        """Weights, safetensors."""
+        return self.folder / "model.safetensors"
+
+    @property
+    def history(self) -> Path:
+        """Every term over time, CSV."""
+        return self.folder / "history.csv"
+
+    @property
+    def record(self) -> Path:
+        """How the training came about, JSON."""
+        return self.folder / "training.json"
+
+    @property
+    def resume(self) -> Path:
+        """What a cut training goes on from; see `Resume`."""
+        return self.folder / "model.resume.pt"
 
 
 def train(
@@ -80,7 +99,9 @@ def train(
 ) -> None:
     """Train models side by side and write the weights, history and record of each.
 
-    A model gets the same bytes whether it is trained alone or beside others.
+    A model gets the same bytes whether it is trained alone or beside others. Where one fails, the
+    others are trained to their end and written, and what they end with is kept to go on from: the
+    workflow deletes all results of a job that fails.
 
     Parameters
     ----------
@@ -100,29 +121,32 @@ def train(
     first, _ = runs[0]
     device = set_up(first.threads, first.precision)
     array = open_array(data)
-    for settings, _ in runs:
-        check(array, settings)
+    check_runs(array, runs)
     images = DeviceImages(array, device)
     histories = [
-        History(Trainer(images, settings), _resume(array, settings, files, device, resume_seconds))
+        History(
+            Trainer(images, settings),
+            files,
+            _resume(array, settings, files, resume_seconds, device),
+        )
         for settings, files in runs
     ]
-    seconds = run(histories)
-    for history, (settings, files) in zip(histories, runs, strict=True):
-        write_csv(files.history, history.rows)
-        weights = history.trainer.model.state_dict()
-        with whole_file(files.model) as part:
-            save_file({name: value.contiguous() for name, value in weights.items()}, part)
-        record = {
-            "settings": asdict(settings),
-            "data": dict(array.metadata),
-            "weights": {"sha256": sha256(files.model)},
-            "seconds": round(seconds, 3),
-            "steps_per_second": round((settings.steps - history.first) / seconds, 2),
-            "trained_side_by_side": len(runs),
-            "provenance": provenance(device),
-        }
-        write_json(files.record, record)
+    train_to_the_end(histories)
+    finish(histories, array, device)
+
+
+def finish(histories: Sequence["History"], array: ImageArray, device: torch.device) -> None:
+    """Write the results of all trainings that did not fail; then raise `UserError` if one did."""
+    failures = [history.failure for history in histories if history.failure]
+    done = [history for history in histories if not history.failure]
+    if failures:
+        for history in done:
+            history.resume.save(history.state())
+    for history in done:
+        _write_results(history, array, device, len(histories))
+    if failures:
+        kept = f"; {len(done)} beside it are done and will not be trained again" if done else ""
+        raise UserError(f"{'; '.join(failures)}: lower training.learning_rate{kept}")
     for history in histories:
         history.resume.remove()
 
@@ -131,17 +155,45 @@ def _resume(
     array: ImageArray,
     settings: TrainingSettings,
     files: RunFiles,
-    device: torch.device,
     every_seconds: float,
+    device: torch.device,
 ) -> Resume:
     identity = {
         "settings": repr(settings),
         "data": array.metadata["hashes"]["array"]["sha256"],
         "torch": str(torch.__version__),
-        "device": device.type,
+        "device": device_name(device),
     }
-    path = files.model.with_name(f"{files.model.stem}.resume.pt")
-    return Resume(path, identity, every_seconds)
+    return Resume(files.resume, identity, every_seconds)
+
+
+def _write_results(
+    history: "History", array: ImageArray, device: torch.device, side_by_side: int
+) -> None:
+    files, settings = history.files, history.trainer.settings
+    write_csv(files.history, history.rows)
+    weights = history.trainer.model.state_dict()
+    with whole_file(files.model) as part:
+        save_file({name: value.contiguous() for name, value in weights.items()}, part)
+    record = {
+        "settings": asdict(settings),
+        "data": dict(array.metadata),
+        "weights": {"sha256": sha256(files.model)},
+        "seconds": round(history.seconds, 3),
+        "steps_per_second": round(settings.steps / history.seconds, 2),
+        "trained_side_by_side": side_by_side,
+        "provenance": provenance(device),
+    }
+    write_json(files.record, record)
+
+
+def check_runs(array: ImageArray, runs: Sequence[tuple[TrainingSettings, RunFiles]]) -> None:
+    """Raise `UserError` where trainings do not fit the data or each other."""
+    for settings, _ in runs:
+        check(array, settings)
+    for folder, trainings in Counter(files.folder.resolve() for _, files in runs).items():
+        if trainings > 1:
+            raise UserError(f"{trainings} trainings have the folder {folder}: give each its own")
 
 
 def check(array: ImageArray, settings: TrainingSettings) -> None:
@@ -161,45 +213,64 @@ def check(array: ImageArray, settings: TrainingSettings) -> None:
 class History:
     """The rows of one training's history, each the mean of every term over `log_every` steps."""
 
-    def __init__(self, trainer: Trainer, resume: Resume) -> None:
-        self.trainer, self.resume = trainer, resume
+    def __init__(self, trainer: Trainer, files: RunFiles, resume: Resume) -> None:
+        self.trainer, self.files, self.resume = trainer, files, resume
         self.rows: list[dict[str, float]] = []
+        self.seconds = 0.0
+        self.failure: str | None = None
         if saved := resume.load():
             trainer.restore(saved["trainer"])
-            self.rows = saved["rows"]
-            log.info("seed %d: going on from step %d", trainer.settings.seed, trainer.step_number)
-        self.first = trainer.step_number
+            self.rows, self.seconds = saved["rows"], saved["seconds"]
+            log.info("%s: going on from step %d", self.name, trainer.step_number)
+        else:
+            log.info("%s: starting", self.name)
 
     @property
-    def finished(self) -> bool:
-        """Whether the last step was taken."""
-        return self.trainer.step_number >= self.trainer.settings.steps
+    def name(self) -> str:
+        """The training in words."""
+        s = self.trainer.settings
+        return f"β = {s.beta:g}, γ = {s.gamma:g}, seed {s.seed}"
+
+    @property
+    def left(self) -> int:
+        """Steps that are still to be taken."""
+        return 0 if self.failure else self.trainer.settings.steps - self.trainer.step_number
 
     def add_row(self) -> None:
-        """Wait for the steps that were queued; note their means and save if it is time."""
-        step, seed = self.trainer.step_number, self.trainer.settings.seed
+        """Wait for the steps that were queued and note their means."""
+        step = self.trainer.step_number
         self.rows.append({"step": step, **self.trainer.means()})
         if not math.isfinite(loss := self.rows[-1]["loss"]):
-            raise UserError(
-                f"the loss of seed {seed} is {loss} at step {step}: lower training.learning_rate"
-            )
-        self.resume.save_if_due({"trainer": self.trainer.state(), "rows": self.rows})
+            self.failure = f"{self.name}: the loss is {loss} at step {step}"
+            log.warning("%s; it ends here", self.failure)
+
+    def save_if_due(self) -> None:
+        """Save what a cut training goes on from, if it is time; never what has failed."""
+        if not self.failure:
+            self.resume.save_if_due(self.state())
+
+    def state(self) -> dict[str, Any]:
+        """Return all that a cut training goes on from."""
+        return {"trainer": self.trainer.state(), "rows": self.rows, "seconds": self.seconds}
 
 
-def run(histories: Sequence[History]) -> float:
-    """Run all trainings to their last step, in turns; return the seconds that it took.
+def train_to_the_end(histories: Sequence[History]) -> None:
+    """Take the steps of all trainings in turns, until each is finished or has failed.
 
     Terms stay on the device until a row is due, so that no step waits for the one before.
     """
-    started = time.monotonic()
     progress = Progress(histories)
-    while unfinished := [history for history in histories if not history.finished]:
-        trainers = [history.trainer for history in unfinished]
-        take_steps(trainers, trainers[0].settings.log_every)
-        for history in unfinished:
+    mark = time.monotonic()
+    while active := [history for history in histories if history.left]:
+        take_steps([history.trainer for history in active], active[0].trainer.settings.log_every)
+        for history in active:
             history.add_row()
+        now = time.monotonic()
+        for history in active:
+            history.seconds += now - mark
+            history.save_if_due()
+        mark = now
         progress.show()
-    return time.monotonic() - started
 
 
 class Progress:
@@ -207,24 +278,32 @@ class Progress:
 
     def __init__(self, histories: Sequence[History]) -> None:
         self.histories = histories
-        self.first = sum(history.first for history in histories)
-        self.steps = sum(history.trainer.settings.steps for history in histories)
+        self.first = self._steps()
         self.started = self.logged = time.monotonic()
         self.bar = tqdm(
-            total=self.steps, initial=self.first, unit="step", disable=not sys.stderr.isatty()
+            total=self.first + self._left(),
+            initial=self.first,
+            unit="step",
+            disable=not sys.stderr.isatty(),
         )
 
+    def _steps(self) -> int:
+        return sum(history.trainer.step_number for history in self.histories)
+
+    def _left(self) -> int:
+        return sum(history.left for history in self.histories)
+
     def show(self) -> None:
-        """Tell the speed, the time left and where the two terms of eq. 7 stand."""
-        step = sum(history.trainer.step_number for history in self.histories)
+        """Tell the speed, the time left and where the first training's terms of eq. 7 stand."""
+        step, left = self._steps(), self._left()
         self.bar.update(step - self.bar.n)
         now = time.monotonic()
-        if self.bar.disable and (now - self.logged > 30 or step == self.steps):
+        if self.bar.disable and (now - self.logged > 30 or not left):
             speed = (step - self.first) / (now - self.started)
-            row = self.histories[0].rows[-1]
+            first = self.histories[0]
             log.info(
-                "step %d of %d, %.1f steps/s, %.0f s left, reconstruction error %.3f, KL %.3f",
-                *(step, self.steps, speed, (self.steps - step) / speed),
-                *(row["reconstruction_error"], row["kl"]),
+                "step %d of %d, %.1f steps/s, %.0f s left; %s: reconstruction error %.3f, KL %.3f",
+                *(step, step + left, speed, left / speed, first.name),
+                *(first.rows[-1]["reconstruction_error"], first.rows[-1]["kl"]),
             )
             self.logged = now

@@ -4,6 +4,7 @@ import csv
 import dataclasses
 import itertools
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -16,13 +17,14 @@ import torch
 from image_arrays import write_array
 from safetensors.torch import load_file
 
-from betagvae import objective
+from betagvae import objective, training
 from betagvae.arrays import open_array
 from betagvae.device import DeviceImages, generator
 from betagvae.errors import UserError
 from betagvae.evaluation import EvaluationSettings, evaluate, load_model
 from betagvae.files import read_json
 from betagvae.networks import VariationalAutoencoder, initialise
+from betagvae.provenance import device_name
 from betagvae.trainer import Trainer, TrainingSettings
 from betagvae.training import Resume, RunFiles, train
 
@@ -63,13 +65,17 @@ def weights(module):
     return torch.cat([parameter.detach().flatten() for parameter in module.parameters()])
 
 
-def outputs(folder):
-    names = {"model": "model.safetensors", "history": "history.csv", "record": "training.json"}
-    return {key: folder / name for key, name in names.items()}
+def a_run(folder, **changes):
+    return dataclasses.replace(SETTINGS, **changes), RunFiles(folder)
 
 
 def train_one(data, folder, **changes):
-    train(data, [(dataclasses.replace(SETTINGS, **changes), RunFiles(**outputs(folder)))])
+    train(data, [a_run(folder, **changes)])
+
+
+def assert_same_results(one, other):
+    for name in ("model.safetensors", "history.csv"):
+        assert (one / name).read_bytes() == (other / name).read_bytes()
 
 
 def next_batch(run):
@@ -197,33 +203,97 @@ def test_bfloat16_rounds_products_and_nothing_else(data, monkeypatch):
 def test_same_seed_same_bytes(data, tmp_path, precision):
     for name in ("a", "b"):
         train_one(data, tmp_path / name, precision=precision)
-    for name in ("model.safetensors", "history.csv"):
-        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+    assert_same_results(tmp_path / "a", tmp_path / "b")
 
 
-def test_a_model_gets_the_same_bytes_alone_and_beside_others(data, tmp_path):
-    seeds = [dataclasses.replace(SETTINGS, seed=seed) for seed in range(3)]
-    train(data, [(s, RunFiles(**outputs(tmp_path / f"beside{s.seed}"))) for s in seeds])
-    for seed in range(3):
-        train_one(data, tmp_path / f"alone{seed}", seed=seed)
-        for name in ("model.safetensors", "history.csv"):
-            beside, alone = (tmp_path / f"{how}{seed}" / name for how in ("beside", "alone"))
-            assert beside.read_bytes() == alone.read_bytes()
-    record = read_json(tmp_path / "beside2" / "training.json")
-    assert (record["settings"]["seed"], record["trained_side_by_side"]) == (2, 3)
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_a_model_gets_the_same_bytes_alone_and_beside_others(data, tmp_path, precision):
+    """Other seeds, methods with and without a discriminator, and pairs of Table 1."""
+    trainings = [(1, 0, 0), (4, 0, 0), (4, 10, 0), (4, 10, 1), (2, 2, 1), (1, 0, 1)]
+    changes = [dict(zip(("beta", "gamma", "seed"), words, strict=True)) for words in trainings]
+    changes = [{**changed, "precision": precision} for changed in changes]
+    train(data, [a_run(tmp_path / f"beside{i}", **changed) for i, changed in enumerate(changes)])
+    for i, changed in enumerate(changes):
+        train_one(data, tmp_path / f"alone{i}", **changed)
+        assert_same_results(tmp_path / f"beside{i}", tmp_path / f"alone{i}")
+        record = read_json(tmp_path / f"beside{i}" / "training.json")
+        assert record["settings"].items() >= changed.items()
+        assert record["trained_side_by_side"] == 6
 
 
-def command(data, folder, *more):
-    words = [sys.executable, "-m", "betagvae", "train", data, "--beta=4", "--gamma=10"]
+def test_the_others_go_on_when_a_training_fails_and_are_not_trained_again(
+    data, tmp_path, monkeypatch
+):
+    def runs(learning_rate):
+        failing = a_run(tmp_path / "b", gamma=0, seed=3, learning_rate=learning_rate)
+        return [a_run(tmp_path / "a"), failing, a_run(tmp_path / "c", seed=1)]
+
+    with pytest.raises(UserError) as error:
+        train(data, runs(learning_rate=1e30))
+    assert re.fullmatch(
+        r"β = 4, γ = 0, seed 3: the loss is (nan|inf) at step [24]: lower training.learning_rate; "
+        r"2 beside it are done and will not be trained again",
+        str(error.value),
+    )
+    assert not list((tmp_path / "b").glob("*"))
+    for name, seed in (("a", 0), ("c", 1)):
+        train_one(data, tmp_path / f"alone {name}", seed=seed)
+        assert_same_results(tmp_path / name, tmp_path / f"alone {name}")
+        for file in ("model.safetensors", "history.csv", "training.json"):
+            (tmp_path / name / file).unlink()  # as Snakemake does when a job fails
+
+    stepping = []
+    step = Trainer.step
+    monkeypatch.setattr(Trainer, "step", lambda t: stepping.append(t.settings.seed) or step(t))
+    train(data, runs(learning_rate=1e-3))
+    assert stepping == [3] * SETTINGS.steps
+    for name in ("a", "c"):
+        assert_same_results(tmp_path / name, tmp_path / f"alone {name}")
+        assert read_json(tmp_path / name / "training.json")["seconds"] > 0
+    assert (tmp_path / "b" / "model.safetensors").exists()
+    assert not list(tmp_path.rglob("*.resume.pt"))
+
+
+def test_two_trainings_cannot_share_a_folder(data, tmp_path):
+    with pytest.raises(UserError, match="2 trainings have the folder"):
+        train(data, [a_run(tmp_path / "a"), a_run(tmp_path / "b" / ".." / "a", seed=1)])
+
+
+def command(data, *runs):
+    words = [sys.executable, "-m", "betagvae", "train", data, "--runs", *runs]
     words += ["--steps=600", "--batch-size=4", "--network=burgess", "--likelihood=bernoulli"]
     words += ["--discriminator-layers=2", "--discriminator-units=16", "--log-every=2"]
-    words += [f"--{key}={path}" for key, path in outputs(folder).items()]
-    return [str(word) for word in [*words, *more]]
+    return [str(word) for word in words]
+
+
+def test_the_command_line_names_what_is_trained_side_by_side(data, tmp_path):
+    words = command(data, f"1,0,3={tmp_path}/a = b", f"4,10,0={tmp_path}/c")
+    done = subprocess.run([*words, "--steps=4"], capture_output=True, text=True, check=True)
+    for name, expected in (("a = b", (1, 0, 3)), ("c", (4, 10, 0))):
+        settings = read_json(tmp_path / name / "training.json")["settings"]
+        assert (settings["beta"], settings["gamma"], settings["seed"]) == expected
+        assert settings["steps"] == 4
+    assert "β = 4, γ = 10, seed 0: starting" in done.stderr
+
+    wrong = subprocess.run(command(data, f"1,0={tmp_path}"), capture_output=True, text=True)
+    assert wrong.returncode == 2
+    assert "BETA,GAMMA,SEED=FOLDER" in wrong.stderr
+
+
+def test_a_training_that_fails_ends_the_command_in_one_line(data, tmp_path):
+    words = command(data, f"1,0,0={tmp_path}/a", f"4,0,1={tmp_path}/b")
+    done = subprocess.run([*words, "--learning-rate=1e30"], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert re.fullmatch(
+        r"betagvae: β = 1, γ = 0, seed 0: the loss is \w+ at step \d+; β = 4, γ = 0, seed 1: the "
+        r"loss is \w+ at step \d+: lower training.learning_rate",
+        done.stderr.splitlines()[-1],
+    )
 
 
 def test_a_killed_run_resumes_and_ends_with_the_same_bytes(data, tmp_path):
     scratch = tmp_path / "cut" / "model.resume.pt"
-    cut = command(data, tmp_path / "cut", "--resume-seconds=0.2")
+    cut = [*command(data, f"4,10,0={tmp_path}/cut"), "--resume-seconds=0.2"]
     process = subprocess.Popen(cut)
     deadline = time.monotonic() + 120
     while not scratch.exists() and process.poll() is None and time.monotonic() < deadline:
@@ -234,16 +304,33 @@ def test_a_killed_run_resumes_and_ends_with_the_same_bytes(data, tmp_path):
 
     resumed = subprocess.run(cut, capture_output=True, text=True, check=True)
     assert "going on from step" in resumed.stderr
-    subprocess.run(command(data, tmp_path / "whole"), check=True)
-    for name in ("model.safetensors", "history.csv"):
-        assert (tmp_path / "cut" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+    subprocess.run(command(data, f"4,10,0={tmp_path}/whole"), check=True)
+    assert_same_results(tmp_path / "cut", tmp_path / "whole")
     assert not scratch.exists()
 
 
-def test_a_scratch_file_of_another_configuration_is_not_used(data, tmp_path, caplog):
-    torch.save({"identity": {"settings": "other"}}, tmp_path / "model.resume.pt")
+def left_by_a_cut_run(data, folder, monkeypatch):
+    """Train, and keep the scratch file as it was after the last row."""
+    with monkeypatch.context() as patched:
+        patched.setattr(Resume, "remove", lambda resume: None)
+        train(data, [a_run(folder)], resume_seconds=0)
+    return folder / "model.resume.pt"
+
+
+def test_a_scratch_file_of_another_configuration_or_device_is_not_used(
+    data, tmp_path, caplog, monkeypatch
+):
+    caplog.set_level("INFO")
+    scratch = left_by_a_cut_run(data, tmp_path, monkeypatch)
+    content = scratch.read_bytes()
     train_one(data, tmp_path)
-    assert "another configuration" in caplog.text
+    assert "going on from step 6" in caplog.text
+    for changes, device in (({"beta": 5}, device_name(CPU)), ({}, "another processor")):
+        caplog.clear()
+        scratch.write_bytes(content)
+        monkeypatch.setattr(training, "device_name", lambda _, name=device: name)
+        train_one(data, tmp_path, **changes)
+        assert "another configuration or machine: starting over" in caplog.text
 
 
 def test_unusable_settings_end_in_one_line(data, tmp_path):

@@ -2,7 +2,10 @@
 
 import csv
 import json
+import os
+import re
 import shutil
+from pathlib import Path
 
 import pytest
 from trees import planned, snakemake
@@ -68,9 +71,11 @@ def test_a_second_run_does_nothing(finished):
     assert planned(finished) == {}
 
 
-def test_another_beta_trains_that_method_alone(finished, tmp_path):
+@pytest.mark.parametrize("per_job", [1, 20])
+def test_another_beta_trains_that_method_alone(finished, tmp_path, per_job):
+    """Also where all trainings of a data set would share a job."""
     changed = tmp_path / "changed.yaml"
-    changed.write_text("methods: {beta-VAE: {beta: 5}}\n", encoding="utf-8")
+    changed.write_text(f"methods: {{beta-VAE: {{beta: 5}}}}\ntrainings_per_job: {per_job}\n")
     assert planned(finished, configfiles=[changed]) == {
         "training": 3,
         "evaluation": 3,
@@ -88,23 +93,87 @@ def test_another_beta_trains_that_method_alone(finished, tmp_path):
     }
 
 
-def test_seeds_that_share_a_job_give_the_same_files(finished, tmp_path):
-    folder = shutil.copytree(finished, tmp_path / "shared", symlinks=True)
-    together, apart = tmp_path / "together.yaml", tmp_path / "apart.yaml"
-    together.write_text("seeds: [0, 1]\nseeds_per_job: 2\n")
-    apart.write_text("seeds: [0, 1]\nseeds_per_job: 1\n")
-    run = "results/tiny/dsprites/beta4_gamma10"
-    models = [f"{run}/seed{seed}/model.safetensors" for seed in (0, 1)]
-    assert planned(folder, *models, configfiles=[apart]) == {"training": 1}
-    before = (folder / models[0]).read_bytes()
+def per_job(folder, trainings, more=""):
+    """Write a configuration of dSprites alone, with a number of trainings in a job."""
+    path = folder / f"{trainings} a job.yaml"
+    path.write_text(
+        "datasets: {celeba: null, chairs3d: null}\ntable1: null\nseeds: [0, 1]\n"
+        f"trainings_per_job: {trainings}\n{more}"
+    )
+    return path
 
-    output = snakemake(folder, *models, configfiles=[together])
-    assert "rule training_seeds_0_1:" in output
-    assert (folder / models[0]).read_bytes() == before
-    assert (folder / models[1]).read_bytes() != before
-    assert (folder / "results/tiny/logs/dsprites/beta4_gamma10/seed0-1/train.log").exists()
-    assert planned(folder, *models, configfiles=[apart]) == {}
-    assert planned(folder, *models, configfiles=[together]) == {}
+
+def weights_of_seed(folder, seed):
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in folder.glob(f"results/tiny/dsprites/*/seed{seed}/model.safetensors")
+    }
+
+
+def test_trainings_that_share_a_job_give_the_same_files(finished, tmp_path):
+    """All methods of a data set, with a seed more than is made."""
+    shared, single = (
+        shutil.copytree(finished, tmp_path / name, symlinks=True) for name in ("shared", "single")
+    )
+    together, apart = per_job(tmp_path, 20), per_job(tmp_path, 1)
+    assert planned(shared, "train", configfiles=[apart]) == {"training": 3, "train": 1}
+    before = weights_of_seed(shared, 0)
+
+    output = snakemake(shared, "train", configfiles=[together])
+    assert len(set(re.findall(r"rule (training_\w+):", output))) == 1
+    log = "results/tiny/logs/dsprites/beta1_gamma0/seed1_to_beta4_gamma10_seed1/train.log"
+    assert (shared / log).exists()
+    assert weights_of_seed(shared, 0) == before
+    assert len(weights_of_seed(shared, 1)) == 3
+
+    snakemake(single, "train", configfiles=[apart])
+    assert weights_of_seed(single, 1) == weights_of_seed(shared, 1)
+    for config in (apart, per_job(tmp_path, 4), together):
+        assert planned(shared, "train", configfiles=[config]) == {}
+
+
+def test_a_node_trains_what_the_machine_that_submits_the_job_has_chosen(finished, tmp_path):
+    folder = shutil.copytree(finished, tmp_path / "node", symlinks=True)
+    jobs = {"dsprites": [[["dsprites", 1, 0, 1], ["dsprites", 4, 10, 1]]]}
+    rule = "training_dsprites_01"
+    node = ("--mode", "remote", "--nolock", "--force", "--allowed-rules", rule)
+    node = (*node, "--target-jobs", f"{rule}:")
+    options = {"configfiles": [per_job(tmp_path, 1)], "check": False}
+    assert "BETAGVAE_JOBS" in snakemake(folder, *node, **options)
+    assert not weights_of_seed(folder, 1)
+
+    chosen = {**os.environ, "BETAGVAE_JOBS": json.dumps(jobs)}
+    snakemake(folder, *node, **options, env=chosen)
+    assert {Path(name).parts[3] for name in weights_of_seed(folder, 1)} == {
+        "beta1_gamma0",
+        "beta4_gamma10",
+    }
+
+    # Left in the environment it decides nothing.
+    assert planned(folder, "train", **options, env=chosen) == {"training": 1, "train": 1}
+
+
+def test_a_training_that_fails_takes_no_other_with_it(finished, tmp_path):
+    """Only a method with a discriminator fails where that learns too fast."""
+    folder = shutil.copytree(finished, tmp_path / "failing", symlinks=True)
+    fast = "training: {discriminator_learning_rate: 1.0e+30}\n"
+    options = {"check": False, "configfiles": [per_job(tmp_path, 20, f"{fast}run: failing\n")]}
+    output = snakemake(folder, "train", **options)
+    failed = re.findall(r"^betagvae: (.*)$", output, re.M)
+    assert "β = 4, γ = 10, seed 0: the loss is nan at step" in failed[0]
+    assert "β = 4, γ = 10, seed 1: the loss is nan at step" in failed[0]
+    assert "4 beside it are done" in failed[0]
+    results = folder / "results/failing/dsprites"
+    assert not list(results.rglob("model.safetensors"))
+
+    options["configfiles"] = [per_job(tmp_path, 1, f"{fast}run: failing\n")]
+    snakemake(folder, "train", "--keep-going", **options)
+    made = {path.parent.relative_to(results).as_posix() for path in results.rglob("*.safetensors")}
+    assert made == {f"beta{beta}_gamma0/seed{seed}" for beta in (1, 4) for seed in (0, 1)}
+    for run in made:
+        log = folder / "results/failing/logs/dsprites" / run / "train.log"
+        assert "going on from step 4" in log.read_text()
+    assert not [path for path in results.rglob("*.resume.pt") if "gamma0" in str(path)]
 
 
 @pytest.mark.parametrize(

@@ -22,8 +22,8 @@ def data_flags(wildcards):
     return flags({"source": entry["source"], **config["data"], **entry["data"]})
 
 
-def training_flags(wildcards):
-    return flags({**config["training"], **DATASETS[wildcards.dataset]["training"]})
+def training_flags(dataset):
+    return flags({**config["training"], **DATASETS[dataset]["training"]})
 
 
 def traversal_runs(figure):

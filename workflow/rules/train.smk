@@ -1,27 +1,26 @@
-for seeds in SEED_GROUPS:
+for dataset, jobs in TRAINING_JOBS.items():
+    for number, trainings in enumerate(jobs, start=1):
 
-    rule:
-        name:
-            f"training_seeds_{'_'.join(map(str, seeds))}"
-        input:
-            array=lambda wildcards: array_path(wildcards.dataset),
-            metadata=lambda wildcards: array_path(wildcards.dataset).replace(".npy", ".json"),
-        output:
-            model=of_seeds(f"{RUN}/model.safetensors", seeds),
-            history=of_seeds(f"{RUN}/history.csv", seeds),
-            record=of_seeds(f"{RUN}/training.json", seeds),
-        log:
-            f"{LOGS}/{group_name(seeds)}/train.log",
-        benchmark:
-            f"{BENCHMARKS}/{group_name(seeds)}/train.tsv"
-        threads: config["training"]["threads"]
-        resources:
-            **config["resources"]["train"],
-        params:
-            settings=training_flags,
-            code=source_digest("training"),
-            seeds=seeds_of_outputs,
-        shell:
-            "betagvae train {input.array:q} --model {output.model:q} --history {output.history:q} "
-            "--record {output.record:q} --beta {wildcards.beta} --gamma {wildcards.gamma} "
-            "--seeds {params.seeds} {params.settings} 2> {log:q}"
+        rule:
+            name:
+                f"training_{dataset}_{number:02}"
+            input:
+                array=array_path(dataset),
+                metadata=array_path(dataset).replace(".npy", ".json"),
+            output:
+                model=[f"{run_path(*training)}/model.safetensors" for training in trainings],
+                history=[f"{run_path(*training)}/history.csv" for training in trainings],
+                record=[f"{run_path(*training)}/training.json" for training in trainings],
+            log:
+                f"{LOGS}/{job_name(trainings)}/train.log",
+            benchmark:
+                f"{BENCHMARKS}/{job_name(trainings)}/train.tsv"
+            threads: config["training"]["threads"]
+            resources:
+                **config["resources"]["train"],
+            params:
+                settings=training_flags(dataset),
+                code=source_digest("training"),
+                runs=runs_of_outputs,
+            shell:
+                "betagvae train {input.array:q} --runs {params.runs:q} {params.settings} 2> {log:q}"

@@ -23,6 +23,13 @@ def method(text: str) -> tuple[str, tuple[float, float]]:
     return printed_name(name), pair(weights)
 
 
+def training_run(text: str) -> tuple[float, float, int, Path]:
+    """Read BETA,GAMMA,SEED=FOLDER."""
+    numbers, folder = text.split("=", 1)
+    beta, gamma, seed = numbers.split(",")
+    return float(beta), float(gamma), int(seed), Path(folder)
+
+
 def method_run(text: str) -> tuple[str, Path]:
     """Read NAME=FOLDER; return the name as results print it."""
     name, run = text.split("=", 1)

@@ -6,8 +6,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from betagvae.cli.arguments import add_methods, pair, with_tuples
-from betagvae.errors import UserError
+from betagvae.cli.arguments import add_methods, pair, training_run, with_tuples
 
 
 def _add_data(commands: argparse._SubParsersAction) -> None:
@@ -53,13 +52,16 @@ def _weights(
 
 
 def _add_train(commands: argparse._SubParsersAction) -> None:
-    p = commands.add_parser("train", help="train a model with one seed, or with several at once")
+    p = commands.add_parser("train", help="train a model, or several side by side")
     p.add_argument("data", type=Path)
-    p.add_argument("--seeds", type=int, nargs="+", default=[0])
-    for name in ("model", "history", "record"):
-        p.add_argument(f"--{name}", type=Path, nargs="+", required=True, help="one a seed")
-    p.add_argument("--beta", type=float, required=True, help="weight of the KL divergence, eq. 7")
-    p.add_argument("--gamma", type=float, required=True, help="weight of the discriminator, eq. 7")
+    p.add_argument(
+        "--runs",
+        type=training_run,
+        nargs="+",
+        required=True,
+        metavar="BETA,GAMMA,SEED=FOLDER",
+        help="weights of eq. 7 and seed of each training, and the folder of its results",
+    )
     p.add_argument("--resume-seconds", type=float, default=60)
     _add_training_settings(p, likelihood_required=True)
     p.set_defaults(command=_train)
@@ -95,21 +97,19 @@ def _add_threads_and_precision(p: argparse.ArgumentParser) -> None:
 
 def _train(
     data: Path,
-    seeds: Sequence[int],
-    model: Sequence[Path],
-    history: Sequence[Path],
-    record: Sequence[Path],
+    runs: Sequence[tuple[float, float, int, Path]],
     resume_seconds: float,
     **options: object,
 ) -> None:
     from betagvae.trainer import TrainingSettings
     from betagvae.training import RunFiles, train
 
-    if not len(seeds) == len(model) == len(history) == len(record):
-        raise UserError("name one --model, --history and --record for each of --seeds")
-    settings = [TrainingSettings(seed=seed, **with_tuples(options)) for seed in seeds]
-    files = [RunFiles(*paths) for paths in zip(model, history, record, strict=True)]
-    train(data, list(zip(settings, files, strict=True)), resume_seconds=resume_seconds)
+    shared = with_tuples(options)
+    trainings = [
+        (TrainingSettings(beta=beta, gamma=gamma, seed=seed, **shared), RunFiles(folder))
+        for beta, gamma, seed, folder in runs
+    ]
+    train(data, trainings, resume_seconds=resume_seconds)
 
 
 def _add_evaluate(commands: argparse._SubParsersAction) -> None:
