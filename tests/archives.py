@@ -5,6 +5,7 @@ import tarfile
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -27,7 +28,7 @@ def _picture(seed: int, size: tuple[int, int], channels: int) -> np.ndarray:
     return np.array(Image.fromarray(coarse).resize(size, Image.Resampling.BILINEAR))
 
 
-def encode(picture: np.ndarray, kind: str, mode: str = "RGB", **options: int) -> bytes:
+def encode(picture: np.ndarray, kind: str, mode: str = "RGB", **options: Any) -> bytes:
     """Encode H×W×C bytes."""
     buffer = io.BytesIO()
     Image.fromarray(picture).convert(mode).save(buffer, kind, **options)

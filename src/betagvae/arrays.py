@@ -6,6 +6,8 @@ which the most significant bit is the leftmost pixel (``np.packbits`` along the 
 """
 
 import errno
+import hashlib
+import io
 import json
 import math
 import os
@@ -184,6 +186,18 @@ class ArrayWriter:
     Images are appended batch by batch, so memory stays bounded. The JSON of an older array goes
     first and the new one comes last: whenever the writer is cut, no pair looks complete.
 
+    Parameters
+    ----------
+    path
+        The array.
+    channels
+        1 or 3.
+    packed
+        Whether eight pixels share a byte.
+    expected
+        Number of images that will come, if that is known. With any other number the file has to
+        be read again for its hash.
+
     Examples
     --------
     >>> with ArrayWriter(Path("data/x.npy"), channels=1) as writer:  # doctest: +SKIP
@@ -191,9 +205,12 @@ class ArrayWriter:
     ...     writer.finish(dataset="x", source="drawn", ...)
     """
 
-    def __init__(self, path: Path, *, channels: int, packed: bool = False) -> None:
+    def __init__(
+        self, path: Path, *, channels: int, packed: bool = False, expected: int = 0
+    ) -> None:
         self.path = path
         self.images = 0
+        self._expected = expected
         self._shape = (channels, SIDE, SIDE // 8 if packed else SIDE)
         self._packed = packed
         self._total = 0
@@ -204,7 +221,9 @@ class ArrayWriter:
         with no_space_is_a_user_error(self.path):
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._file = self._part.open("wb")
-            self._write_header()
+            header = self._header(self._expected)
+            self._file.write(header)
+        self._hash = hashlib.sha256(header)
         return self
 
     def __exit__(self, *exception: object) -> None:
@@ -219,11 +238,15 @@ class ArrayWriter:
         """Write images, uint8 N×C×64×64 (packed: N×C×64×8)."""
         if images.dtype != np.uint8 or images.shape[1:] != self._shape:
             raise ValueError(f"{images.dtype} {images.shape} is not uint8 N×{self._shape}")
+        content = np.ascontiguousarray(images).data
+        # The hash first: it fetches the bytes that another processor wrote while it computes.
+        self._hash.update(content)
         with no_space_is_a_user_error(self.path):
-            self._file.write(np.ascontiguousarray(images).data)
+            self._file.write(content)
         self.images += len(images)
         ones = np.bitwise_count(images) if self._packed else images
-        self._total += int(ones.sum(dtype=np.uint64))
+        # An image's sum fits into 32 bits, which takes half the time of 64.
+        self._total += int(ones.sum(axis=(1, 2, 3), dtype=np.uint32).sum(dtype=np.uint64))
 
     def finish(
         self,
@@ -283,21 +306,24 @@ class ArrayWriter:
         return self._total / pixels / (1 if self._packed else 255) if pixels else 0.0
 
     def _complete(self) -> str:
-        """Put the real shape into the header; return the file's SHA-256."""
-        self._file.seek(0)
-        self._write_header()
+        """Bring the file to the disk; return its SHA-256."""
+        as_expected = self.images == self._expected
+        if not as_expected:
+            self._file.seek(0)
+            self._file.write(self._header(self.images))
         self._file.flush()
         os.fsync(self._file.fileno())
         self._file.close()
-        return sha256(self._part)
+        return self._hash.hexdigest() if as_expected else sha256(self._part)
 
-    def _write_header(self) -> None:
-        # NumPy pads the header so that the first axis can grow in place: the number of images
-        # need not be known when the first one is written.
+    def _header(self, images: int) -> bytes:
+        # NumPy pads it so that the first axis can grow in place.
+        header = io.BytesIO()
+        shape = (images, *self._shape)
         np.lib.format.write_array_header_1_0(
-            self._file,
-            {"descr": "|u1", "fortran_order": False, "shape": (self.images, *self._shape)},
+            header, {"descr": "|u1", "fortran_order": False, "shape": shape}
         )
+        return header.getvalue()
 
 
 @contextmanager

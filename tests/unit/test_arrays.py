@@ -11,8 +11,9 @@ RNG = np.random.default_rng(0)
 FACTORS = {"names": ["a", "b"], "sizes": [2, 3], "start": 1, "stride": 5}
 
 
-def write(path, images, packed=False, splits=None, **more):
-    with ArrayWriter(path, channels=images.shape[1], packed=packed) as writer:
+def write(path, images, packed=False, splits=None, expected=0, **more):
+    channels = images.shape[1]
+    with ArrayWriter(path, channels=channels, packed=packed, expected=expected) as writer:
         for batch in np.array_split(images, 2):
             writer.append(batch)
         writer.finish(
@@ -35,9 +36,10 @@ def path(tmp_path):
     return tmp_path / "data" / "x.npy"
 
 
-def test_bytes_come_back(path, images):
+@pytest.mark.parametrize("expected", [0, 5, 123_456])
+def test_bytes_come_back(path, images, expected):
     splits = {"train": (0, 4), "test": (4, 5), "validation": (5, 5)}
-    write(path, images, splits=splits, factors=FACTORS, skipped={"broken": 2})
+    write(path, images, splits=splits, factors=FACTORS, skipped={"broken": 2}, expected=expected)
     array = open_array(path)
     assert np.array_equal(array.images([4, 0]), images[[4, 0]])
     assert (len(array), array.channels, array.packed, array.stand_in) == (5, 3, False, True)

@@ -12,6 +12,7 @@ import loopback
 import numpy as np
 import pytest
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from betagvae.arrays import grid_classes, open_array
 from betagvae.datasets import DATASETS, DataSettings, celeba, chairs3d, make_dataset, originals
@@ -30,7 +31,10 @@ def make(tmp_path):
         defaults = {"seed": 0, "threads": 2, "test_fraction": 0.25, "download_dir": tmp_path / "d"}
         output = tmp_path / "data" / f"{name}.npy"
         make_dataset(name, output, DataSettings(source=source, **defaults | settings))
-        return open_array(output)
+        array = open_array(output)
+        digest = hashlib.sha256(output.read_bytes()).hexdigest()
+        assert array.metadata["hashes"]["array"]["sha256"] == digest
+        return array
 
     return make
 
@@ -273,6 +277,18 @@ def test_celeba_is_fetched(make, tmp_path, monkeypatch):
     assert (tmp_path / "d" / "img_align_celeba.zip").read_bytes() == path.read_bytes()
 
 
+@pytest.mark.parametrize("part", [1, 2])
+def test_damaged_copy_in_the_download_folder_is_refused(make, tmp_path, part):
+    """Although its hash is known only when its images are read, or cannot be."""
+    path, partition = archives.celeba(tmp_path)
+    (tmp_path / "d").mkdir()
+    content = path.read_bytes()
+    (tmp_path / "d" / path.name).write_bytes(content[: len(content) // part])
+    with pytest.raises(UserError, match="delete it to download it again"):
+        make("celeba", "original", partition_path=partition)
+    assert not list((tmp_path).glob("data/*"))
+
+
 # 3D Chairs
 
 
@@ -315,6 +331,12 @@ def test_chairs_with_faults(make, tmp_path):
     assert len(array) == 4
 
 
+def resized(image, crop=None, grey=False):
+    """Crop, resize and turn grey, as it is done to every image of an archive: C×64×64."""
+    (group,) = originals.shrink([originals.cut(image, crop)])
+    return (originals.to_grey(group) if grey else group)[0].numpy().astype(int)
+
+
 @pytest.mark.parametrize("mode", ["RGB", "RGBA", "L", "LA", "P"])
 def test_pixels_of_chairs_are_those_of_pillow(mode):
     """Within one grey level, and mostly equal, on edges as hard as they come."""
@@ -324,26 +346,74 @@ def test_pixels_of_chairs_are_those_of_pillow(mode):
     # Luma of the colours, where Pillow would make it of the palette.
     expected = pil(io.BytesIO(data), crop).transpose(1, 2, 0).astype(np.uint8)
     error = np.abs(
-        chairs3d.read_image(data, crop) - np.asarray(Image.fromarray(expected).convert("L"), int)
+        resized(chairs3d.decode(data), crop, grey=True)
+        - np.asarray(Image.fromarray(expected).convert("L"), int)
     )
     assert error.max() <= 1
-    assert error.double().mean() < 0.1
+    assert error.mean() < 0.1
 
 
-def test_pixels_of_celeba_are_those_of_pillow():
+@pytest.mark.parametrize("options", [{}, {"progressive": True}, {"subsampling": 0}])
+@pytest.mark.parametrize("mode", ["RGB", "L"])
+def test_pixels_of_celeba_are_those_of_pillow(mode, options):
     picture = np.random.default_rng(0).integers(0, 256, (218, 178, 3), dtype=np.uint8)
-    data = archives.encode(picture, "JPEG", quality=75)
-    error = np.abs(celeba.read_image(data, None).numpy() - pil(io.BytesIO(data)))
+    data = archives.encode(picture, "JPEG", mode=mode, quality=75, **options)
+    error = np.abs(resized(celeba.decode(data)) - pil(io.BytesIO(data)))
     assert error.max() <= 1
     assert error.mean() < 0.02
+
+
+def test_images_that_are_resized_together_are_as_if_alone():
+    random = np.random.default_rng(0)
+    sizes = [(218, 178)] * 40 + [(100, 90), (218, 178), (600, 600), (2000, 1000), (218, 178)]
+    images = [random.integers(0, 256, (*size, 3), dtype=np.uint8) for size in sizes]
+    together = np.concatenate([group.numpy() for group in originals.shrink(images)])
+    assert np.array_equal(together, [resized(image) for image in images])
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+def test_damaged_images_are_skipped_or_read_whatever_the_damage(kind):
+    """The fast decoders raise nothing that would end the reading of all the others."""
+    random = np.random.default_rng(0)
+    whole, decode, shape = {
+        "JPEG": (archives.jpeg(1), celeba.decode, (218, 178, 3)),
+        "PNG": (archives.png(1, (40, 30)), chairs3d.decode, (30, 40, 3)),
+    }[kind]
+    read = skipped = 0
+    for _ in range(1000):
+        data = bytearray(whole)
+        for position in random.integers(0, len(data), random.integers(1, 4)):
+            data[position] ^= 1 << random.integers(8)
+        data = bytes(data[: random.integers(len(data) // 2, 3 * len(data))])
+        try:
+            assert decode(data).shape[2] == shape[2]
+            read += 1
+        except originals.SkipError:
+            skipped += 1
+    assert read > 50
+    assert skipped > 50
 
 
 def test_transparent_render_lies_on_white():
     picture = np.zeros((80, 80, 4), np.uint8)
     picture[:40, :, 3] = 255  # the upper half is black, the lower half transparent black
-    image = chairs3d.read_image(archives.encode(picture, "PNG", mode="RGBA"), None)
-    assert (image[0, 0] == 0).all()
-    assert (image[0, -1] == 255).all()
+    image = chairs3d.decode(archives.encode(picture, "PNG", mode="RGBA"))
+    assert (image[:40] == 0).all()
+    assert (image[40:] == 255).all()
+
+
+@pytest.mark.parametrize("text", [b"", b"IDAT"])
+def test_transparent_colour_lies_on_white(text):
+    """A PNG without an alpha channel can name one colour that is transparent."""
+    picture = np.zeros((80, 80, 3), np.uint8)
+    picture[40:] = 7
+    about = PngInfo()
+    about.add(b"tEXt", b"Comment\0" + text)
+    data = archives.encode(picture, "PNG", transparency=(7, 7, 7), pnginfo=about)
+    assert text in data[: data.index(b"tRNS")]
+    image = chairs3d.decode(data)
+    assert (image[:40] == 0).all()
+    assert (image[40:] == 255).all()
 
 
 def test_chairs_keep_models_together():

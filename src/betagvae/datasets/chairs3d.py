@@ -4,31 +4,27 @@ Aubry, Maturana, Efros, Russell & Sivic (2014), https://www.di.ens.fr/willow/res
 The renders are read straight from the published tar; drawn chairs stand in where it cannot be had.
 """
 
-import io
 import logging
 import math
 import re
 import struct
 import tarfile
 from collections import Counter
-from functools import partial
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 import numpy as np
-import torch
 from kornia_rs.io import decode_image_png_u8
-from PIL import Image
 
 from betagvae.datasets import drawn_chairs
 from betagvae.datasets.drawn import StandIn, make_stand_in
-from betagvae.datasets.fetch import Published, obtain
+from betagvae.datasets.fetch import Published, locate
 from betagvae.datasets.originals import (
-    Crop,
     Original,
     SkipError,
     check_crop,
-    shrink,
+    decode_by_pillow,
+    keeping_objects,
     write_original,
 )
 from betagvae.datasets.settings import DataSettings
@@ -70,7 +66,6 @@ _PNG_HEADER = struct.Struct(">16sII2s")
 _PNG_START, _RGB_8_BITS = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", b"\x08\x02"
 _LARGEST = 10_000_000
 """Pixels; a damaged size would have the memory for it allocated before the damage shows."""
-_LUMA = torch.tensor([0.299, 0.587, 0.114])
 
 
 class Render(NamedTuple):
@@ -94,22 +89,26 @@ def make(output: Path, settings: DataSettings) -> None:
 
 def _make_original(output: Path, settings: DataSettings) -> None:
     check_crop(settings.crop, "datasets.chairs3d.data.crop")
-    archive = obtain(
+    archive = locate(
         ARCHIVE,
         own=settings.path,
         extra_urls=settings.urls,
         folder=settings.download_dir,
         key="datasets.chairs3d.data.path",
     )
-    renders, strays = list_renders(archive.path)
+    try:
+        renders, strays = list_renders(archive.path)
+    except UserError:
+        archive.record()  # says more about a damaged download
+        raise
     training, testing = split_models(renders, settings.test_fraction)
     write_original(
         output,
         ORIGINAL,
         archive.path,
-        partial(_read, crop=settings.crop),
+        _read,
         {"train": training, "test": testing},
-        source_files={ARCHIVE.name: archive.record},
+        source_files=lambda: {ARCHIVE.name: archive.record()},
         skipped=strays,
         settings=settings,
     )
@@ -121,7 +120,7 @@ def list_renders(path: Path) -> tuple[list[Render], Counter[str]]:
     skipped: Counter[str] = Counter()
     try:
         # "r:" is an uncompressed tar, in which a render can be read from where it lies.
-        with tarfile.open(path, "r:") as content:
+        with keeping_objects(), tarfile.open(path, "r:") as content:
             for member in content:
                 found = _RENDER.fullmatch(member.name.removeprefix("./"))
                 if member.isdir():
@@ -153,29 +152,29 @@ def split_models(renders: list[Render], test_fraction: float) -> tuple[list[Rend
     )
 
 
-def _read(content: BinaryIO, render: Render, crop: Crop | None) -> torch.Tensor:
+def _read(content: BinaryIO, render: Render) -> np.ndarray:
     """Read a render from where it lies in the archive."""
     content.seek(render.offset)
     data = content.read(render.size)
     if len(data) < render.size:
         raise SkipError("cut off by the end of the archive")
-    return read_image(data, crop)
+    return decode(data)
 
 
-def read_image(data: bytes, crop: Crop | None) -> torch.Tensor:
-    """Decode one render: PNG bytes → uint8 1×64×64, grey on white.
+def decode(data: bytes) -> np.ndarray:
+    """Decode one render: PNG bytes → uint8 H×W×3, RGB on white.
 
     Raises
     ------
     SkipError
-        When it is no PNG, broken, or smaller than the crop.
+        When it is no PNG or broken.
     """
     image = _decode_rgb(data)
-    return _grey(shrink(_on_white(_decode(data)) if image is None else image, crop))
+    return _decode(data) if image is None else image
 
 
-def _decode_rgb(data: bytes) -> torch.Tensor | None:
-    """Decode a PNG with three channels of 8 bits, as the renders have: uint8 3×H×W.
+def _decode_rgb(data: bytes) -> np.ndarray | None:
+    """Decode a PNG with three channels of 8 bits, as the renders have: uint8 H×W×3.
 
     By another library than the other kinds, in a third of the time. None: leave it to `_decode`,
     which also says what is wrong with it.
@@ -184,33 +183,35 @@ def _decode_rgb(data: bytes) -> torch.Tensor | None:
         start, width, height, kind = _PNG_HEADER.unpack_from(data)
         if start != _PNG_START or kind != _RGB_8_BITS or width * height > _LARGEST:
             return None
-        pixels = decode_image_png_u8(data, (height, width), "rgb")
+        if b"tRNS" in _chunks_before_pixels(data):
+            return None  # a colour is transparent, which would be taken for opaque
+        return decode_image_png_u8(data, (height, width), "rgb")
     except Exception:  # the library has no narrower one
         return None
-    return torch.from_numpy(pixels).permute(2, 0, 1)
 
 
-def _decode(data: bytes) -> torch.Tensor:
-    """Decode a PNG of any kind: uint8 4×H×W, RGB and alpha."""
-    try:
-        # Not by torchvision, whose pixels of palettes are wrong.
-        with Image.open(io.BytesIO(data), formats=("PNG",)) as file:
-            pixels = np.array(file.convert("RGBA"))
-    except (OSError, SyntaxError, ValueError, struct.error, Image.DecompressionBombError) as error:
-        raise SkipError("broken PNG") from error
+def _chunks_before_pixels(data: bytes) -> list[bytes]:
+    """Return the names of a PNG's chunks before the first with pixels."""
+    names, position = [], len(b"\x89PNG\r\n\x1a\n")
+    while (name := data[position + 4 : position + 8]) not in (b"IDAT", b""):
+        names.append(name)
+        length = int.from_bytes(data[position : position + 4])
+        position += 12 + length  # length, name and checksum are of four bytes each
+    return names
+
+
+def _decode(data: bytes) -> np.ndarray:
+    """Decode a PNG of any kind: uint8 H×W×3, on white."""
+    # Not by torchvision, whose pixels of palettes are wrong.
+    image = decode_by_pillow(data, "PNG", "RGBA")
     if _PNG_HEADER.unpack_from(data)[3][0] > 8:
         raise SkipError("not 8 bits a channel")
-    return torch.from_numpy(pixels).permute(2, 0, 1)
+    return _on_white(image)
 
 
-def _on_white(image: torch.Tensor) -> torch.Tensor:
-    """Lay colours with an alpha channel on white: uint8 4×H×W → 3×H×W."""
-    colours, alpha = image[:3], image[3:]
+def _on_white(image: np.ndarray) -> np.ndarray:
+    """Lay colours with an alpha channel on white: uint8 H×W×4 → H×W×3."""
+    colours, alpha = image[..., :3], image[..., 3:]
     if (alpha == 255).all():
         return colours
-    return (255 - (255 - colours.float()) * alpha / 255).round().to(torch.uint8)
-
-
-def _grey(image: torch.Tensor) -> torch.Tensor:
-    """Return the luma of ITU-R BT.601: uint8 3×H×W → 1×H×W."""
-    return torch.tensordot(_LUMA, image.float(), 1)[None].round_().to(torch.uint8)
+    return (255 - (255 - colours.astype(np.float32)) * alpha / 255).round().astype(np.uint8)

@@ -9,12 +9,14 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from betagvae.arrays import ArrayWriter, grid_classes
+from betagvae.arrays import SIDE, ArrayWriter, grid_classes
 from betagvae.datasets.parallel import in_order
 from betagvae.datasets.settings import DataSettings
 from betagvae.errors import UserError
 
 logger = logging.getLogger(__name__)
+
+_BATCH = 32
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,7 @@ def make_stand_in(output: Path, settings: DataSettings, stand_in: StandIn) -> No
         )
     start = int(np.random.default_rng(settings.seed).integers(stand_in.combinations))
     tested = round(images * settings.test_fraction)
-    with ArrayWriter(output, channels=stand_in.channels) as writer:
+    with ArrayWriter(output, channels=stand_in.channels, expected=images) as writer:
         for batch in _draw(stand_in, start, images, settings.threads):
             writer.append(batch)
         writer.finish(
@@ -72,10 +74,17 @@ def make_stand_in(output: Path, settings: DataSettings, stand_in: StandIn) -> No
 
 
 def _draw(stand_in: StandIn, start: int, images: int, threads: int) -> Iterator[np.ndarray]:
+    """Yield the images in order; each array is overwritten once the next one is asked for."""
     sizes = tuple(stand_in.factors.values())
     classes = grid_classes(np.arange(images), sizes, start, stand_in.stride)
-    batches = [classes[first : first + 32] for first in range(0, images, 32)]
+    batches = [classes[first : first + _BATCH] for first in range(0, images, _BATCH)]
+
+    def fill(classes: np.ndarray, array: np.ndarray) -> int:
+        array[: len(classes)] = stand_in.draw(classes)
+        return len(classes)
+
+    results = in_order(fill, batches, threads, (_BATCH, stand_in.channels, SIDE, SIDE))
     with tqdm(total=images, desc=stand_in.dataset, unit=" images", disable=None) as progress:
-        for batch in in_order(stand_in.draw, batches, threads):
-            progress.update(len(batch))
-            yield batch
+        for array, count in results:
+            progress.update(count)
+            yield array[:count]

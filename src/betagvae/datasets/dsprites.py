@@ -61,7 +61,7 @@ def make(output: Path, settings: DataSettings) -> None:
             key="datasets.dsprites.data.path",
         )
         images, sources = read(archive.path), {ARCHIVE.name: archive.record}
-    with ArrayWriter(output, channels=1, packed=True) as writer:
+    with ArrayWriter(output, channels=1, packed=True, expected=IMAGES) as writer:
         for batch in images:
             writer.append(batch)
         writer.finish(

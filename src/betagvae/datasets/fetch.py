@@ -10,7 +10,9 @@ import itertools
 import logging
 import re
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any, NamedTuple, Self
@@ -20,6 +22,7 @@ import requests
 from tqdm import tqdm
 
 from betagvae.arrays import no_space_is_a_user_error
+from betagvae.datasets.parallel import meanwhile
 from betagvae.errors import UserError
 
 logger = logging.getLogger(__name__)
@@ -53,6 +56,15 @@ class Published:
         """Say how the hash of a file differs from the published one."""
         name = {"md5": "MD5", "sha256": "SHA-256"}[self.algorithm]
         return f"{name} {record[self.algorithm]} instead of {self.digest}"
+
+
+class Located(NamedTuple):
+    """A file that is there, and whose hashes another process computes."""
+
+    path: Path
+    record: Callable[[], dict[str, Any]]
+    """Waits for the hashes; returns the record of `Obtained`, or raises `UserError` when the file
+    must not be used."""
 
 
 class Obtained(NamedTuple):
@@ -90,6 +102,17 @@ def obtain(
     UserError
         When the file cannot be had: what each source answered, and what to do.
     """
+    located = locate(file, own=own, extra_urls=extra_urls, folder=folder, key=key)
+    return Obtained(located.path, located.record())
+
+
+def locate(
+    file: Published, *, own: Path | None, extra_urls: tuple[str, ...], folder: Path, key: str
+) -> Located:
+    """Do as `obtain`, but for waiting for the hashes of a file that is there already.
+
+    Nothing made of it may get its final name before `Located.record` was called.
+    """
     if own is not None:
         return _own_copy(file, own, key)
     path = folder / file.name
@@ -97,29 +120,40 @@ def obtain(
         return _kept_copy(file, path, key)
     with no_space_is_a_user_error(path):
         folder.mkdir(parents=True, exist_ok=True)
-    return _download(file, (*extra_urls, *file.urls), path, key)
+    record = _download(file, (*extra_urls, *file.urls), path, key)
+    return Located(path, lambda: record)
 
 
-def _own_copy(file: Published, own: Path, key: str) -> Obtained:
+def _own_copy(file: Published, own: Path, key: str) -> Located:
     if not own.is_file():
         raise UserError(f"{own} is not a file: set {key} to your copy of {file.name}, or to null")
-    record = _record(file, own)
-    if not record["as_published"]:
-        logger.warning(
-            "%s is not the published %s: it has %s",
-            *(own, file.name, file.difference(record)),
-        )
-    return Obtained(own, record)
+    hashed = meanwhile(partial(_record, file, own))
+
+    def checked() -> dict[str, Any]:
+        record = hashed()
+        if not record["as_published"]:
+            logger.warning(
+                "%s is not the published %s: it has %s",
+                *(own, file.name, file.difference(record)),
+            )
+        return record
+
+    return Located(own, checked)
 
 
-def _kept_copy(file: Published, path: Path, key: str) -> Obtained:
-    record = _record(file, path)
-    if not record["as_published"] and file.certain:
-        raise UserError(
-            f"{path} has {file.difference(record)}: delete it to download it again, or set {key} "
-            "to it to use it as it is"
-        )
-    return Obtained(path, record)
+def _kept_copy(file: Published, path: Path, key: str) -> Located:
+    hashed = meanwhile(partial(_record, file, path))
+
+    def checked() -> dict[str, Any]:
+        record = hashed()
+        if not record["as_published"] and file.certain:
+            raise UserError(
+                f"{path} has {file.difference(record)}: delete it to download it again, or set "
+                f"{key} to it to use it as it is"
+            )
+        return record
+
+    return Located(path, checked)
 
 
 def _record(file: Published, path: Path) -> dict[str, Any]:
@@ -134,8 +168,8 @@ def _record(file: Published, path: Path) -> dict[str, Any]:
     return {"bytes": path.stat().st_size, **hashes, "as_published": as_published}
 
 
-def _download(file: Published, urls: tuple[str, ...], path: Path, key: str) -> Obtained:
-    """Try each source in turn."""
+def _download(file: Published, urls: tuple[str, ...], path: Path, key: str) -> dict[str, Any]:
+    """Try each source in turn; return the record."""
     part = path.with_name(path.name + ".part")
     answers = []
     for url in dict.fromkeys(urls):
@@ -146,7 +180,7 @@ def _download(file: Published, urls: tuple[str, ...], path: Path, key: str) -> O
             answers.append(f"{url}: {error}")
         else:
             part.replace(path)
-            return Obtained(path, {**record, "url": url})
+            return {**record, "url": url}
     raise UserError(
         f"cannot get {file.name} ({'; '.join(answers)}). Download it by hand, for example from "
         f"{file.urls[0]} in a browser, and set {key} in the configuration to its path"
