@@ -80,6 +80,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     p.add_argument("--processes", type=int, default=os.cpu_count(), help="trainings at a time")
     p.add_argument("--output", type=Path, default=Path("results/precision"))
     options = p.parse_args(arguments)
+    if options.seeds < 2:
+        p.error("--seeds must be at least 2")
     changes = {key: getattr(options, key) for key in ("steps", "learning_rate", "log_every")}
     settings = TrainingSettings(
         **configured["training"]
@@ -105,7 +107,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def train_all(
-    array: Path,
+    path: Path,
     settings: TrainingSettings,
     precision: str,
     seeds: int,
@@ -116,11 +118,12 @@ def train_all(
     runs = {
         name: [_files(folder, name, seed) for seed in range(seeds)] for name in (EXACT, precision)
     }
+    array = open_array(path)
     missing = [
-        (array, [(changed, files)])
+        (path, [(changed, files)])
         for name, of_seeds in runs.items()
         for seed, files in enumerate(of_seeds)
-        if not _done(files, changed := replace(settings, precision=name, seed=seed))
+        if not _done(files, changed := replace(settings, precision=name, seed=seed), array)
     ]
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(processes, context) as pool:
@@ -133,12 +136,14 @@ def _files(folder: Path, precision: str, seed: int) -> RunFiles:
     return RunFiles(folder / precision / f"seed{seed}")
 
 
-def _done(files: RunFiles, settings: TrainingSettings) -> bool:
+def _done(files: RunFiles, settings: TrainingSettings, array: ImageArray) -> bool:
     """Whether the very training is there; settings as JSON holds them."""
     if not files.record.exists():
         return False
+    record = read_json(files.record)
     as_json = {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(settings).items()}
-    return read_json(files.record)["settings"] == as_json
+    same_images = record["data"]["hashes"]["array"] == array.metadata["hashes"]["array"]
+    return same_images and record["settings"] == as_json
 
 
 def compare(

@@ -40,6 +40,7 @@ def set_up(threads: int, precision: str = "float32") -> torch.device:
     products = PRECISIONS[precision].float32_products
     torch.backends.cuda.matmul.fp32_precision = products
     torch.backends.cudnn.conv.fp32_precision = products
+    torch.backends.cuda.matmul.allow_bf16_reduced_precision_reduction = False
     # cuBLAS is deterministic with a fixed workspace; it reads this when it is first used.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(True)

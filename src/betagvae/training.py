@@ -145,7 +145,9 @@ def finish(histories: Sequence["History"], array: ImageArray, device: torch.devi
     for history in done:
         _write_results(history, array, device, len(histories))
     if failures:
-        kept = f"; {len(done)} beside it are done and will not be trained again" if done else ""
+        kept = (
+            f"; {len(done)} beside it are done and kept while their settings stay" if done else ""
+        )
         raise UserError(f"{'; '.join(failures)}: lower training.learning_rate{kept}")
     for history in histories:
         history.resume.remove()

@@ -57,6 +57,33 @@ def test_a_process_that_is_killed():
     assert "\n" not in str(error.value)
 
 
+def test_a_process_that_is_killed_while_its_last_answer_waits():
+    def die_later(item, array):
+        if item:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    results = in_order(die_later, range(9), 1, (1,))
+    next(results)
+    time.sleep(0.5)
+    with pytest.raises(UserError, match=r"killed \(exit code -9\)"):
+        list(results)
+
+
+def test_an_error_that_cannot_be_sent_is_told_all_the_same():
+    def refuse(item, array):
+        raise ValueError("not this", lambda: None)
+
+    with pytest.raises(RuntimeError, match="not this"):
+        list(in_order(refuse, [0], 1, (1,)))
+
+
+def test_no_process_is_one():
+    assert [result.answer for result in in_order(lambda item, array: item, [3, 4], 0, (1,))] == [
+        3,
+        4,
+    ]
+
+
 def test_processes_end_with_the_reading():
     results = in_order(lambda item, array: os.getpid(), range(20), 2, (1,))
     processes = {next(results).answer for _ in range(10)}

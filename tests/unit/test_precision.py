@@ -64,11 +64,16 @@ def test_trainings_are_compared_and_not_repeated(tmp_path, capsys):
     trained = read_json(folder / "bfloat16" / "seed1" / "training.json")["settings"]
     assert (trained["precision"], trained["seed"]) == ("bfloat16", 1)
 
-    before = (folder / "bfloat16" / "seed1" / "model.safetensors").stat().st_mtime_ns
+    model = folder / "bfloat16" / "seed1" / "model.safetensors"
+    before = model.stat().st_mtime_ns
     assert precision.main(words) == 0
-    assert (folder / "bfloat16" / "seed1" / "model.safetensors").stat().st_mtime_ns == before
+    assert model.stat().st_mtime_ns == before
     assert precision.main([*words, "--learning-rate=1e-3"]) == 0
-    assert (folder / "bfloat16" / "seed1" / "model.safetensors").stat().st_mtime_ns > before
+    assert model.stat().st_mtime_ns > before
+    before = model.stat().st_mtime_ns
+    write_array(array, 255 - images, splits={"train": (0, 70)}, dataset="dsprites")
+    assert precision.main([*words, "--learning-rate=1e-3"]) == 0
+    assert model.stat().st_mtime_ns > before
 
 
 def test_the_array_of_another_data_set_is_refused(tmp_path, capsys):

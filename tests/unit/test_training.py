@@ -232,7 +232,7 @@ def test_the_others_go_on_when_a_training_fails_and_are_not_trained_again(
         train(data, runs(learning_rate=1e30))
     assert re.fullmatch(
         r"β = 4, γ = 0, seed 3: the loss is (nan|inf) at step [24]: lower training.learning_rate; "
-        r"2 beside it are done and will not be trained again",
+        r"2 beside it are done and kept while their settings stay",
         str(error.value),
     )
     assert not list((tmp_path / "b").glob("*"))

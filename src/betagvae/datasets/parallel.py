@@ -3,6 +3,7 @@
 import math
 import mmap
 import multiprocessing
+import pickle
 import traceback
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -52,7 +53,7 @@ def in_order(
     shape
         Of every array; they are of bytes.
     """
-    processes = min(processes, len(items))
+    processes = min(max(1, processes), len(items))
     # Of three for each process, one is being written to, one waits for that, and one is full.
     arrays = _shared(3 * processes, shape)
 
@@ -100,7 +101,8 @@ class _Worker:
 
     def ask(self, index: int) -> None:
         """Have the function called; several numbers wait in line."""
-        self._connection.send(index)
+        with suppress(ConnectionError):  # `answer` tells what became of the process
+            self._connection.send(index)
 
     def answer(self) -> tuple[int, R]:
         """Wait for one number and what the function returned; raise what it raised."""
@@ -133,8 +135,17 @@ def _serve(function: Callable[[int], R], connection: Connection, theirs: Connect
                 reply = index, function(index), None
             except Exception as error:
                 error.add_note(traceback.format_exc())
-                reply = index, None, error
+                reply = index, None, _picklable(error)
             connection.send(reply)
+
+
+def _picklable(error: Exception) -> Exception:
+    """Return the error, or what it says where it cannot be sent to another process."""
+    try:
+        pickle.dumps(error)
+    except Exception:  # whatever its own pickling raises
+        return RuntimeError("".join(traceback.format_exception(error)))
+    return error
 
 
 def _collect(workers: list[_Worker], arrays: np.ndarray, count: int) -> Iterator[Filled[R]]:
