@@ -3,9 +3,11 @@ import io
 import itertools
 import json
 import math
+import struct
 import subprocess
 import sys
 import zipfile
+import zlib
 
 import archives
 import loopback
@@ -392,6 +394,13 @@ def test_damaged_images_are_skipped_or_read_whatever_the_damage(kind):
             skipped += 1
     assert read > 50
     assert skipped > 50
+
+
+def test_damage_that_pillow_has_no_exception_for():
+    whole = archives.png(1, (40, 30), mode="RGBA")
+    empty = struct.pack(">I4sI", 0, b"iCCP", zlib.crc32(b"iCCP"))
+    with pytest.raises(originals.SkipError, match="broken PNG"):
+        chairs3d.decode(whole[:-12] + empty + whole[-12:])
 
 
 def test_transparent_render_lies_on_white():
