@@ -17,11 +17,10 @@ from statistics import median
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import yaml
+from configuration import training_settings
 from images import CELEBA, DSPRITES, make_images
 from public_loops import PUBLIC_LOOPS, LoopSettings, Peer, check_checkout
 
-from betagvae.bench import Grid
 from betagvae.bench.measuring import fitting
 from betagvae.bench.processes import Mode, Team
 from betagvae.device import PRECISIONS
@@ -32,7 +31,6 @@ from betagvae.runs import DATASET_NAMES
 from betagvae.trainer import TrainingSettings
 
 BATCH = 64
-CONFIG = Path(__file__).parents[1] / "config" / "config.yaml"
 log = logging.getLogger(__name__)
 
 
@@ -152,17 +150,14 @@ def our_teams(case: Case, array: Path, threads: int, precision: str) -> Iterator
 
 def our_settings(case: Case, precision: str) -> TrainingSettings:
     """Return the configuration's settings with the network and likelihood of the case."""
-    configured = yaml.safe_load(CONFIG.read_text(encoding="utf-8"))["training"]
-    changes = {
-        "network": case.network,
-        "likelihood": case.likelihood,
-        "batch_size": BATCH,
-        "precision": precision,
-    }
-    grid = Grid(
-        datasets={case.dataset: {**configured, **changes}}, methods={"β-VAE": (4, 0)}, seeds=(0,)
+    return training_settings(
+        case.dataset,
+        "beta-VAE",
+        network=case.network,
+        likelihood=case.likelihood,
+        batch_size=BATCH,
+        precision=precision,
     )
-    return grid.cells(case.dataset)[0].settings
 
 
 def measure(

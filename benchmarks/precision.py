@@ -6,6 +6,7 @@ The configuration's settings, on the array of a data set; a training that is don
 """
 
 import argparse
+import json
 import logging
 import multiprocessing
 import os
@@ -18,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
+from configuration import configuration, training_settings
 from images import FACES
 from matplotlib.axes import Axes
 
@@ -35,7 +36,6 @@ from betagvae.runs import DATASET_NAMES, QUANTITIES, interval
 from betagvae.trainer import TrainingSettings
 from betagvae.training import RunFiles, train
 
-CONFIG = Path(__file__).parents[1] / "config" / "config.yaml"
 EXACT = "float32"
 LEVEL = 0.95
 END = 4
@@ -67,12 +67,12 @@ class Comparison:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Train what is missing and compare."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stderr)
-    configured = yaml.safe_load(CONFIG.read_text(encoding="utf-8"))
+    configured = configuration()
     p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     p.add_argument("dataset", choices=configured["datasets"])
     p.add_argument("--array", type=Path, help="prepared images; drawn by default")
     p.add_argument("--method", choices=configured["methods"], default="beta-GVAE")
-    p.add_argument("--precision", choices=set(PRECISIONS) - {EXACT}, default="bfloat16")
+    p.add_argument("--precision", choices=[p for p in PRECISIONS if p != EXACT], default="bfloat16")
     p.add_argument("--seeds", type=int, default=5)
     p.add_argument("--steps", type=int, default=3000)
     p.add_argument("--learning-rate", type=float, default=5e-4)
@@ -83,13 +83,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.seeds < 2:
         p.error("--seeds must be at least 2")
     changes = {key: getattr(options, key) for key in ("steps", "learning_rate", "log_every")}
-    settings = TrainingSettings(
-        **configured["training"]
-        | configured["datasets"][options.dataset]["training"]
-        | configured["methods"][options.method]
-        | changes
-        | {"seed": 0}
-    )
+    settings = training_settings(options.dataset, options.method, **changes)
     try:
         folder = options.output / f"{options.dataset}_{options.method}"
         path = options.array or draw(options.dataset, folder, options.processes, FACES)
@@ -97,7 +91,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if array.dataset != options.dataset:
             raise UserError(f"{path} holds {array.dataset}: give the array of {options.dataset}")
         runs = train_all(
-            path, settings, options.precision, options.seeds, folder, options.processes
+            array, settings, options.precision, options.seeds, folder, options.processes
         )
         compare(array, options.method, settings, runs, folder)
     except UserError as error:
@@ -107,7 +101,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def train_all(
-    path: Path,
+    array: ImageArray,
     settings: TrainingSettings,
     precision: str,
     seeds: int,
@@ -118,9 +112,8 @@ def train_all(
     runs = {
         name: [_files(folder, name, seed) for seed in range(seeds)] for name in (EXACT, precision)
     }
-    array = open_array(path)
     missing = [
-        (path, [(changed, files)])
+        (Path(array.stored.filename), [(changed, files)])
         for name, of_seeds in runs.items()
         for seed, files in enumerate(of_seeds)
         if not _done(files, changed := replace(settings, precision=name, seed=seed), array)
@@ -141,7 +134,7 @@ def _done(files: RunFiles, settings: TrainingSettings, array: ImageArray) -> boo
     if not files.record.exists():
         return False
     record = read_json(files.record)
-    as_json = {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(settings).items()}
+    as_json = json.loads(json.dumps(asdict(settings)))
     same_images = record["data"]["hashes"]["array"] == array.metadata["hashes"]["array"]
     return same_images and record["settings"] == as_json
 
@@ -154,13 +147,16 @@ def compare(
     folder: Path,
 ) -> None:
     """Write ``precision.csv`` (all curves), ``.json``, ``.md`` and ``.png``, and print the page."""
+    histories = {
+        name: [read_csv(files.history) for files in of_seeds] for name, of_seeds in runs.items()
+    }
     rows = [
         {"precision": name, "seed": seed, **row}
-        for name, of_seeds in runs.items()
-        for seed, files in enumerate(of_seeds)
-        for row in read_csv(files.history)
+        for name, of_seeds in histories.items()
+        for seed, history in enumerate(of_seeds)
+        for row in history
     ]
-    steps, curves = read_curves(runs)
+    steps, curves = as_curves(histories)
     found = comparisons(*curves.values())
     exact, other = runs
     record = {
@@ -175,23 +171,24 @@ def compare(
     }
     write_csv(folder / "precision.csv", rows)
     write_json(folder / "precision.json", record)
-    write_text(folder / "precision.md", page(record, found))
+    text = page(record, found)
+    write_text(folder / "precision.md", text)
     draw_curves(record, steps, curves, folder / "precision.png")
-    print(page(record, found))
+    print(text)
 
 
-def read_curves(
-    runs: Mapping[str, Sequence[RunFiles]],
+def as_curves(
+    histories: Mapping[str, Sequence[Sequence[Mapping[str, str]]]],
 ) -> tuple[np.ndarray, dict[str, dict[str, np.ndarray]]]:
     """Return the steps T and, by precision and quantity, the curves: seeds × T."""
-    curves = {}
-    for name, of_seeds in runs.items():
-        histories = [read_csv(files.history) for files in of_seeds]
-        curves[name] = {
-            quantity: np.array([[float(row[quantity]) for row in rows] for rows in histories])
+    curves = {
+        name: {
+            quantity: np.array([[float(row[quantity]) for row in rows] for rows in of_seeds])
             for quantity in QUANTITIES
         }
-    return np.array([int(row["step"]) for row in histories[0]]), curves
+        for name, of_seeds in histories.items()
+    }
+    return np.array([int(row["step"]) for row in histories[EXACT][0]]), curves
 
 
 def comparisons(
