@@ -68,14 +68,9 @@ def computing_in(precision: str, device: torch.device) -> torch.autocast:
     Micikevicius et al. 2018 (Mixed precision training), without its scaling of the loss: bfloat16
     reaches as far as float32.
     """
-    dtype = PRECISIONS[precision].dtype
+    enabled = PRECISIONS[precision].dtype == torch.bfloat16
     # No weight is used twice in a step, and what is cached would not outlive a CUDA graph.
-    return torch.autocast(
-        device.type,
-        torch.bfloat16,
-        enabled=dtype == torch.bfloat16,
-        cache_enabled=False,
-    )
+    return torch.autocast(device.type, torch.bfloat16, enabled=enabled, cache_enabled=False)
 
 
 def generator(seed: int, purpose: str, device: torch.device | str = "cpu") -> torch.Generator:

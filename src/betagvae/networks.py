@@ -78,13 +78,12 @@ class _UpsampledByPhases(_Upsampled):
     @staticmethod
     def forward(ctx: FunctionCtx, h_bdhw: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         ctx.save_for_backward(h_bdhw, weight)
-        (_, channels), (batch, _, height, width) = weight.shape[:2], h_bdhw.shape
         phases = weight.unflatten(2, (2, 2)).unflatten(4, (2, 2)).flip(2, 4)  # D×C×2×2×2×2
         phases = phases.permute(3, 5, 1, 0, 2, 4).flatten(0, 2)  # 4C×D×2×2
         phases = phases.contiguous(memory_format=torch.channels_last)
         y_bdhw = F.conv2d(h_bdhw, phases, bias.repeat(4), padding=1).float()
-        y_bhwd = y_bdhw.permute(0, 2, 3, 1).unflatten(3, (2, 2, channels)).transpose(2, 3)
-        y_bhwc = y_bhwd.reshape(batch, 2 * height + 2, 2 * width + 2, channels)
+        y_bhwd = y_bdhw.permute(0, 2, 3, 1).unflatten(3, (2, 2, -1)).transpose(2, 3)  # H×2×W×2×C
+        y_bhwc = y_bhwd.flatten(3, 4).flatten(1, 2)
         return y_bhwc[:, 1:-1, 1:-1].permute(0, 3, 1, 2)
 
 
