@@ -46,7 +46,7 @@ rule data:
 
 rule train:
     input:
-        all_files(ALL_RUNS, "model.safetensors", "history.csv", "training.json"),
+        all_files(ALL_RUNS, *TRAINING_FILES),
     localrule: True
 
 
