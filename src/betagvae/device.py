@@ -109,7 +109,7 @@ class DeviceImages:
 
     def batch(self, indices_b: Tensor) -> Tensor:
         """Return images in [0, 1], float32 B×C×64×64, channels interleaved in memory."""
-        bytes_bchw = self._stored[indices_b]
+        bytes_bchw = self._stored.index_select(0, indices_b)
         if self._packed:
             x_bchw = F.embedding(bytes_bchw.int(), self._pixels).flatten(3)  # from B×C×64×8×8
         else:

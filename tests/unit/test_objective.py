@@ -36,6 +36,12 @@ def test_bernoulli_error_and_its_gradient_stay_exact_far_out():
     torch.testing.assert_close(gradient.double(), torch.sigmoid(exact) - x, rtol=1e-6, atol=1e-7)
 
 
+def test_bernoulli_error_of_a_whole_undecided_image():
+    # The least that σ(|l|) can be, at every pixel: ½.
+    error = objective.bernoulli_error(torch.zeros(2, 3, 64, 64), torch.ones(2, 3, 64, 64))
+    torch.testing.assert_close(error, torch.full((2,), 3 * 64 * 64 * math.log(2)))
+
+
 def test_squared_error_by_hand():
     # sigmoid(0) = 1/2 against 0, 1, 1, 1: four squares of 1/2.
     x = torch.tensor([[[[0.0, 1.0], [1.0, 1.0]]]])
