@@ -1,0 +1,370 @@
+"""Time whole training steps with each choice that was made for speed undone.
+
+    python benchmarks/choices.py
+
+Prints a table of the time without the choice as a multiple of the time with it.
+"""
+
+import argparse
+import copy
+import ctypes
+import itertools
+import logging
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+from unittest import mock
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+from configuration import training_settings
+from torch import Tensor, nn
+from torch.autograd.function import FunctionCtx
+
+from betagvae import networks, objective
+from betagvae.arrays import open_array
+from betagvae.bench.running import draw
+from betagvae.device import DeviceImages, computing_in, set_up
+from betagvae.files import write_csv, write_text
+from betagvae.markdown import table
+from betagvae.provenance import device_name
+from betagvae.runs import DATASET_NAMES
+from betagvae.trainer import Trainer, TrainingSettings
+
+PRECISIONS = ("float32", "bfloat16")
+STEPS = 3
+"""Of one measurement."""
+log = logging.getLogger(__name__)
+
+Steps = Callable[[], Tensor]
+"""Takes one step with every seed and returns their losses."""
+
+
+def in_turns(images: DeviceImages, settings: Sequence[TrainingSettings]) -> Steps:
+    """Return steps as the library takes them."""
+    trainers = [Trainer(images, s) for s in settings]
+    return lambda: torch.stack([trainer.step()["loss"] for trainer in trainers])
+
+
+@dataclass(frozen=True)
+class Alternative:
+    """A step without one of the choices; it computes the same."""
+
+    choice: str
+    """What is undone, in words."""
+    around: Callable[[], AbstractContextManager[object]] = nullcontext
+    """What holds while the networks are built and while a step is taken."""
+    build: Callable[[DeviceImages, Sequence[TrainingSettings]], Steps] = in_turns
+    seeds: int = 1
+    likelihoods: tuple[str, ...] = tuple(objective.LIKELIHOODS)
+    """Those that it makes a difference for."""
+
+
+def planes() -> AbstractContextManager[object]:
+    """Keep every channel of an image in one piece."""
+    return mock.patch.object(torch, "channels_last", torch.contiguous_format)
+
+
+def transposed_last_layer() -> AbstractContextManager[object]:
+    """Compute the image like every other layer of the decoder."""
+    return mock.patch.object(networks.ImageConvolution, "on_a_cpu", networks._Upsampled)
+
+
+@contextmanager
+def gradient_of_bias_by_pytorch() -> Iterator[None]:
+    """Leave all three gradients of a transposed convolution to one call."""
+
+    def backward(ctx: FunctionCtx, gradient_bdhw: Tensor) -> tuple[Tensor, ...]:
+        h_bdhw, weight = ctx.saved_tensors
+        gradient_bdhw = gradient_bdhw.to(
+            h_bdhw.dtype, copy=weight.shape[1] == 1, memory_format=torch.channels_last
+        )
+        return torch.ops.aten.convolution_backward(
+            *(gradient_bdhw, h_bdhw, weight, [weight.shape[1]]),
+            *([2, 2], [1, 1], [1, 1], True, [0, 0], 1),
+            [True, True, True],
+        )
+
+    with mock.patch.object(networks._Upsampled, "backward", staticmethod(backward)):
+        yield
+
+
+def bernoulli_by_pytorch() -> AbstractContextManager[object]:
+    """Take the error of Bernoulli pixels from PyTorch."""
+
+    def error(logits_bchw: Tensor, x_bchw: Tensor) -> Tensor:
+        return F.binary_cross_entropy_with_logits(logits_bchw, x_bchw, reduction="none").sum(
+            (1, 2, 3)
+        )
+
+    return mock.patch.dict(objective.LIKELIHOODS, bernoulli=error)
+
+
+def indexed_batches() -> AbstractContextManager[object]:
+    """Gather a batch by indexing."""
+    return mock.patch.object(
+        Tensor, "index_select", lambda tensor, dim, index: tensor[(slice(None),) * dim + (index,)]
+    )
+
+
+def relu_to_new_memory() -> AbstractContextManager[object]:
+    """Keep what the activation is of."""
+    activation = nn.ReLU
+    return mock.patch.object(nn, "ReLU", lambda inplace=False: activation(inplace=False))
+
+
+@contextmanager
+def rearranged_first_layer() -> Iterator[None]:
+    """Compute the encoder's first layer as a 2×2 convolution of 2×2 blocks of pixels."""
+    convolve = nn.Conv2d.forward
+
+    def forward(layer: nn.Conv2d, x_bchw: Tensor) -> Tensor:
+        if layer.in_channels > 3:
+            return convolve(layer, x_bchw)
+        blocks_bchw = F.pixel_unshuffle(F.pad(x_bchw, (1, 1, 1, 1)), 2)
+        blocks_bchw = blocks_bchw.contiguous(memory_format=torch.channels_last)
+        return F.conv2d(blocks_bchw, F.pixel_unshuffle(layer.weight, 2), layer.bias)
+
+    with mock.patch.object(nn.Conv2d, "forward", forward):
+        yield
+
+
+class _Rectified(torch.autograd.Function):
+    """Convolution and ReLU as one kernel of oneDNN."""
+
+    @staticmethod
+    def forward(ctx: FunctionCtx, h_bdhw: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        y_bdhw = torch.ops.mkldnn._convolution_pointwise(
+            *(h_bdhw, weight, bias, [1, 1], [2, 2], [1, 1], 1), "relu", [], ""
+        )
+        ctx.save_for_backward(h_bdhw, weight, y_bdhw)
+        return y_bdhw
+
+    @staticmethod
+    def backward(ctx: FunctionCtx, gradient_bdhw: Tensor) -> tuple[Tensor, ...]:
+        h_bdhw, weight, y_bdhw = ctx.saved_tensors
+        return torch.ops.aten.convolution_backward(
+            torch.ops.aten.threshold_backward(gradient_bdhw, y_bdhw, 0),
+            *(h_bdhw, weight, [weight.shape[0]], [2, 2], [1, 1], [1, 1], False, [0, 0], 1),
+            [ctx.needs_input_grad[0], True, True],
+        )
+
+
+@contextmanager
+def one_kernel_with_relu() -> Iterator[None]:
+    """Rectify within the encoder's convolutions; the ReLU after them has nothing left to do."""
+
+    def forward(layer: nn.Conv2d, h_bdhw: Tensor) -> Tensor:
+        low = torch.is_autocast_enabled("cpu")
+        dtype = torch.get_autocast_dtype("cpu") if low else h_bdhw.dtype
+        return _Rectified.apply(*(t.to(dtype) for t in (h_bdhw, layer.weight, layer.bias)))
+
+    def nothing(encoder: networks.Encoder, *arguments: object) -> None:
+        build(encoder, *arguments)
+        layers = [m for m in encoder.convolutions if not isinstance(m, nn.ReLU)]
+        encoder.convolutions = nn.Sequential(*layers)
+
+    build = networks.Encoder.__init__
+    with (
+        mock.patch.object(nn.Conv2d, "forward", forward),
+        mock.patch.object(networks.Encoder, "__init__", nothing),
+    ):
+        yield
+
+
+@contextmanager
+def compiled() -> Iterator[None]:
+    """Have the compiler fuse what lies between the products of encoder and decoder."""
+    with ExitStack() as stack:
+        for network in (networks.Encoder, networks.Decoder):
+            stack.enter_context(
+                mock.patch.object(network, "forward", torch.compile(network.forward))
+            )
+        yield
+
+
+def stacked(images: DeviceImages, settings: Sequence[TrainingSettings]) -> Steps:
+    """Train all seeds as one model whose weights have a leading axis (torch.func.vmap)."""
+    trainers = [Trainer(images, s) for s in settings]
+    for trainer in trainers:
+        start = copy.deepcopy(trainer.state())
+        trainer.step()  # so that it has its order of the images
+        trainer.restore(start)
+    template, likelihood = trainers[0].model, trainers[0].likelihood
+    weights, _ = torch.func.stack_module_state([trainer.model for trainer in trainers])
+    adam = torch.optim.Adam(weights.values(), settings[0].learning_rate, fused=True)
+
+    def loss(weights: Mapping[str, Tensor], x_bchw: Tensor, noise_bl: Tensor) -> Tensor:
+        encoder, decoder = (
+            {name.removeprefix(part): w for name, w in weights.items() if name.startswith(part)}
+            for part in ("encoder.", "decoder.")
+        )
+        with computing_in(settings[0].precision, images.device):
+            mean_bl, log_variance_bl = torch.func.functional_call(template.encoder, encoder, x_bchw)
+            z_bl = objective.sample_posterior(mean_bl, log_variance_bl, noise_bl)
+            logits_bchw = torch.func.functional_call(template.decoder, decoder, z_bl)
+        kl_bl = objective.kl_divergence_per_latent(mean_bl, log_variance_bl)
+        return objective.loss(
+            likelihood(logits_bchw, x_bchw), kl_bl, None, settings[0].beta, settings[0].gamma
+        )
+
+    losses = torch.func.vmap(loss)
+    size = (settings[0].batch_size, settings[0].latents)
+    batches = itertools.cycle(range(trainers[0].batches))
+
+    def step() -> Tensor:
+        batch = next(batches)
+        x_sbchw = torch.stack([images.batch(t.order[batch]) for t in trainers])
+        noise_sbl = torch.stack(
+            [torch.randn(size, generator=t.noise["posterior"]) for t in trainers]
+        )
+        adam.zero_grad()
+        losses_s = losses(weights, x_sbchw, noise_sbl)
+        losses_s.sum().backward()
+        adam.step()
+        return losses_s.detach()
+
+    return step
+
+
+@contextmanager
+def as_pytorch_has_it() -> Iterator[None]:
+    """Keep planes and leave every gradient to PyTorch: vmap knows nothing else."""
+    with (
+        planes(),
+        bernoulli_by_pytorch(),
+        mock.patch.object(networks.UpConvolution, "forward", nn.ConvTranspose2d.forward),
+    ):
+        yield
+
+
+@contextmanager
+def freed_memory_returned() -> Iterator[None]:
+    """Have the C library give large blocks back to the system, as it does by default."""
+    mallopt = ctypes.CDLL(None).mallopt
+    trim_threshold, mmap_threshold, default = -1, -3, 128 * 2**10
+    mallopt(mmap_threshold, default)
+    mallopt(trim_threshold, default)
+    try:
+        yield
+    finally:
+        set_up(torch.get_num_threads())
+
+
+ALTERNATIVES = (
+    Alternative("Interleaved channels (channels last) instead of planes", planes),
+    Alternative("Freed memory is kept for the next step", freed_memory_returned),
+    Alternative("The decoder's last layer phase by phase", transposed_last_layer),
+    Alternative(
+        "The bias's gradient of a transposed convolution by a sum, not by PyTorch's kernel",
+        gradient_of_bias_by_pytorch,
+    ),
+    Alternative(
+        "Bernoulli's error with one logarithm for a column of pixels",
+        bernoulli_by_pytorch,
+        likelihoods=("bernoulli",),
+    ),
+    Alternative("Batches gathered by whole images, not by indexing", indexed_batches),
+    Alternative("ReLU in place", relu_to_new_memory),
+    Alternative("Nothing (the error of these figures)"),
+    Alternative(
+        "The first layer as a convolution of pixels, not of 2×2 blocks", rearranged_first_layer
+    ),
+    Alternative("Convolution and ReLU as two kernels", one_kernel_with_relu),
+    Alternative("No torch.compile of encoder and decoder", compiled),
+    Alternative(
+        "Two seeds in turns, not stacked into one model", as_pytorch_has_it, stacked, seeds=2
+    ),
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure all alternatives on two data sets in two precisions."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stderr)
+    p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    p.add_argument("--datasets", nargs="+", default=["dsprites", "celeba"])
+    p.add_argument("--precisions", nargs="+", choices=PRECISIONS, default=PRECISIONS)
+    p.add_argument("--pairs", type=int, default=11, help="of measurements of each alternative")
+    p.add_argument("--output", type=Path, default=Path("results/choices"))
+    options = p.parse_args(arguments)
+    rows = []
+    with TemporaryDirectory() as folder:
+        for dataset in options.datasets:
+            path = draw(dataset, Path(folder), 1)
+            for precision in options.precisions:
+                rows += measure(path, precision, options.pairs)
+    write_csv(options.output / "choices.csv", rows)
+    write_text(options.output / "choices.md", page(rows, options.pairs))
+    print(page(rows, options.pairs))
+    return 0
+
+
+def measure(path: Path, precision: str, pairs: int) -> Iterator[dict[str, object]]:
+    """Yield every pair's ratio of each alternative on one array."""
+    device = set_up(1, precision)
+    array = open_array(path)
+    images = DeviceImages(array, device)
+    settings = training_settings(array.dataset, "VAE", precision=precision, threads=1)
+    for alternative in ALTERNATIVES:
+        if settings.likelihood not in alternative.likelihoods:
+            continue
+        log.info("%s, %s: %s", array.dataset, precision, alternative.choice)
+        labels = {"dataset": array.dataset, "precision": precision, "choice": alternative.choice}
+        for number, ratio in enumerate(ratios(alternative, images, settings, pairs)):
+            yield {**labels, "pair": number, "ratio": ratio}
+
+
+def ratios(
+    alternative: Alternative, images: DeviceImages, settings: TrainingSettings, pairs: int
+) -> Iterator[float]:
+    """Yield the time of a step without the choice over that of one with it, pair by pair."""
+    of_seeds = [replace(settings, seed=seed) for seed in range(alternative.seeds)]
+    with alternative.around():
+        without = alternative.build(images, of_seeds)
+    timed = {
+        "with": partial(_seconds, in_turns(images, of_seeds), nullcontext),
+        "without": partial(_seconds, without, alternative.around),
+    }
+    for take in timed.values():
+        take()
+    for number in range(pairs):
+        order = timed if number % 2 else reversed(timed)
+        seconds = {name: timed[name]() for name in order}
+        yield seconds["without"] / seconds["with"]
+
+
+def _seconds(step: Steps, around: Callable[[], AbstractContextManager[object]]) -> float:
+    with around():
+        start = time.perf_counter()
+        for _ in range(STEPS):
+            step()
+        return time.perf_counter() - start
+
+
+def page(rows: Sequence[Mapping[str, object]], pairs: int) -> str:
+    """Return the median ratios as Markdown, a column for each data set and precision."""
+    columns = list(dict.fromkeys((row["dataset"], row["precision"]) for row in rows))
+    found: dict[str, dict[object, list[float]]] = {}
+    for row in rows:
+        of_choice = found.setdefault(row["choice"], {})
+        of_choice.setdefault((row["dataset"], row["precision"]), []).append(row["ratio"])
+    header = ("Choice", *(f"{DATASET_NAMES[dataset]}, {p}" for dataset, p in columns))
+    lines = [
+        (choice, *(f"{median(of[c]):.2f}" if c in of else "–" for c in columns))
+        for choice, of in found.items()
+    ]
+    conditions = (
+        f"{device_name(torch.device('cpu'))}, PyTorch {torch.__version__}, one thread; medians of "
+        f"{pairs} interleaved pairs of {STEPS} steps in one process."
+    )
+    return f"{table(header, lines, header[1:])}\n\n{conditions}\n"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
