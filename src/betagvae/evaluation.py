@@ -85,7 +85,7 @@ def evaluate(
     for name, split in array.splits.items():
         indices_n, measured_m = _chosen(split, name, settings)
         codes_of_split = Codes(model, images, indices_n)
-        splits[name] = _evaluate_split(
+        splits[name] = evaluate_split(
             codes_of_split,
             torch.isin(indices_n, measured_m),
             objective.LIKELIHOODS[likelihood],
@@ -106,14 +106,34 @@ def evaluate(
     write_json(metrics, content)
 
 
-def _evaluate_split(
+def evaluate_split(
     codes: "Codes",
     measured_n: Tensor,
     likelihood: Callable[[Tensor, Tensor], Tensor],
     noise: torch.Generator,
     settings: EvaluationSettings,
 ) -> dict[str, Any]:
-    """Encode all images of a split and measure those that are chosen; return the metrics."""
+    """Encode all images of a split and measure those that are chosen.
+
+    Parameters
+    ----------
+    codes
+        What is filled, of N images.
+    measured_n
+        Which of them to decode and measure as well; N booleans.
+    likelihood
+        One of `objective.LIKELIHOODS`.
+    noise
+        Where the samples of the posteriors come from.
+    settings
+        Batches and precision.
+
+    Returns
+    -------
+    dict
+        How many images were measured, and their mean reconstruction error, KL divergence and KL
+        divergence of each latent, as `objective` defines them.
+    """
     device = codes.images.device
     batch_size = settings.batch_size or BATCH_SIZES[device.type]
     with computing_in(settings.precision, device):

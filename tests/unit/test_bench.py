@@ -149,6 +149,7 @@ def measured(**changes):
             for method, r in rate.items()
             for mode, factor in ((ALONE, 1), (BESIDE, 3))
         },
+        "evaluations": {ALONE: [250.0, 125.0], BESIDE: [900.0, 450.0]},
         "ceilings": {ALONE: [4e9, 2e9], BESIDE: [8e9, 4e9]},
     }
     return g, Measured(**{**values, **changes})
@@ -160,6 +161,7 @@ def test_ratios_pair_numbers_of_the_same_round():
     assert [row["ratio"] for row in found["side_by_side"]] == [3.0] * 6
     of_method = {row["method"]: row["ratio"] for row in found["methods"]}
     assert of_method == {"VAE": 1, "β-VAE": 0.5, "β-GVAE": 0.25}
+    assert [row["ratio"] for row in found["evaluation"]] == [2.5, 2.5, 3, 3]
     row = next(r for r in found["ceiling"] if r["method"] == "VAE" and r["mode"] == str(BESIDE))
     assert row["value"] == 300 * m.operations["VAE"].step
     assert row["ratio"] == row["value"] / 8e9
@@ -199,7 +201,7 @@ def test_the_number_of_published_images_is_known_for_every_data_set():
 
 
 class Clockwork:
-    """A team whose every step takes 1/100 s and whose every product takes 1/10 s."""
+    """A team whose steps, evaluated batches and products take 1/100, 1/200 and 1/10 s each."""
 
     mode = BESIDE
 
@@ -208,14 +210,16 @@ class Clockwork:
 
     def seconds(self, name, *arguments):
         assert self.warm
-        return {"train": 0.01, "multiply": 0.1}[name] * arguments[-1]
+        return {"train": 0.01, "evaluate": 0.005, "multiply": 0.1}[name] * arguments[-1]
 
 
 def test_rates_count_the_images_of_all_processes():
-    _, m = measured(rates={}, ceilings={})
+    _, m = measured(rates={}, evaluations={}, ceilings={})
     measuring._training(Clockwork(), 0, m.cells[0], 0.5, m)()
+    measuring._evaluation(Clockwork(), "cpu", 0.5, m)()
     measuring._products(Clockwork(), "cpu", 0.5, m)()
     assert m.rates["VAE", BESIDE] == [pytest.approx(2 * 4 / 0.01)]
+    assert m.evaluations[BESIDE] == [pytest.approx(2 * 64 / 0.005)]
     assert m.ceilings[BESIDE] == [pytest.approx(2 * 2 * 2048**3 / 0.1)]
 
 
@@ -288,6 +292,7 @@ def test_the_whole_benchmark(array, tmp_path, capsys):
     assert len(rates) == 4
     for row in read_csv(output / "ceiling.csv"):
         assert 0 < float(row["ratio"]) < 1
+    assert all(float(row["ratio"]) > 1 for row in read_csv(output / "evaluation.csv"))
     rows = read_csv(output / "side_by_side.csv")
     assert [row["round"] for row in rows] == ["0", "1"] * 2
     page = capsys.readouterr().out

@@ -1,7 +1,13 @@
 rule bench:
     output:
         multiext(f"{RESULTS}/bench/bench", ".json", ".md"),
-        multiext(f"{RESULTS}/bench/", "side_by_side.csv", "methods.csv", "ceiling.csv"),
+        multiext(
+            f"{RESULTS}/bench/",
+            "side_by_side.csv",
+            "methods.csv",
+            "evaluation.csv",
+            "ceiling.csv",
+        ),
     log:
         f"{LOGS}/bench.log",
     benchmark:

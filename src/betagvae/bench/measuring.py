@@ -14,6 +14,7 @@ from betagvae.bench.arithmetic import Operations, operations
 from betagvae.bench.grid import Cell
 from betagvae.bench.processes import Mode, Team, matrix_side
 from betagvae.errors import UserError
+from betagvae.evaluation import BATCH_SIZES
 
 log = logging.getLogger(__name__)
 
@@ -74,6 +75,9 @@ class Measured:
     """Software and hardware."""
     rates: dict[tuple[str, Mode], list[float]] = field(default_factory=dict)
     """By method and mode: images/s of all trainings side by side, a number a round."""
+    evaluations: dict[Mode, list[float]] = field(default_factory=dict)
+    """By mode: images/s that all processes together evaluate with models of the first method, a
+    number a round."""
     ceilings: dict[Mode, list[float]] = field(default_factory=dict)
     """By mode: floating-point operations/s of a large matrix product, a number a round."""
 
@@ -132,6 +136,7 @@ def _measure_rounds(teams: Sequence[Team], measured: Measured, settings: BenchSe
         for index, cell in enumerate(measured.cells)
         for team in teams
     ]
+    todo += [_evaluation(team, device_type, settings.seconds, measured) for team in teams]
     todo += [_products(team, device_type, settings.seconds, measured) for team in teams]
     for number in range(settings.rounds):
         log.info("%s: round %d of %d", measured.dataset, number + 1, settings.rounds)
@@ -148,6 +153,17 @@ def _training(
     images = team.mode.at_a_time * steps * cell.settings.batch_size
     found = measured.rates.setdefault((cell.method, team.mode), [])
     return lambda: found.append(images / team.seconds("train", index, steps))
+
+
+def _evaluation(
+    team: Team, device_type: str, seconds: float, measured: Measured
+) -> Callable[[], None]:
+    """Warm up; return what measures the evaluation of a model, once."""
+    team.ask("evaluate", 0, 1)
+    batches = fitting(lambda batches: team.seconds("evaluate", 0, batches), seconds)
+    images = team.mode.processes * batches * BATCH_SIZES[device_type]
+    found = measured.evaluations.setdefault(team.mode, [])
+    return lambda: found.append(images / team.seconds("evaluate", 0, batches))
 
 
 def _products(

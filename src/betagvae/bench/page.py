@@ -11,7 +11,7 @@ Record = Mapping[str, Any]
 
 def page(record: Record) -> str:
     """Return the benchmark as Markdown."""
-    sections = (_conditions, _rates, _side_by_side, _methods, _memory, _grid)
+    sections = (_conditions, _rates, _side_by_side, _methods, _evaluation, _memory, _grid)
     return (
         "\n\n".join(["# Speed of training on this machine", *(s(record) for s in sections)]) + "\n"
     )
@@ -72,6 +72,23 @@ def _methods(record: Record) -> str:
     if not rows:
         return "## Methods\n\nOnly one method was measured."
     return f"## Methods, against {rows[0]['reference']}\n\n{_ratios(rows)}"
+
+
+def _evaluation(record: Record) -> str:
+    ratios = {(row["dataset"], row["mode"]): row for row in record["ratios"]["evaluation"]}
+    header = ("Data", "Processes × threads", "Images/s", "Ratio", "Lowest", "Highest")
+    rows = []
+    for row in record["evaluation_rates"]:
+        ratio = ratios[row["dataset"], row["mode"]]
+        rate = f"{row['images_per_second']:,.0f}"
+        of_ratio = (f"{ratio[key]:.2f}" for key in ("median", "lowest", "highest"))
+        rows.append((_printed(row["dataset"]), row["mode"], rate, *of_ratio))
+    title = f"## Evaluation, against training ({record['ratios']['evaluation'][0]['method']})"
+    note = (
+        "Codes, reconstruction error and KL divergence of every image, one model a process, at "
+        "the same precision. Forward alone is about a third of a step's arithmetic."
+    )
+    return f"{title}\n\n{table(header, rows, header[2:])}\n\n{note}"
 
 
 def _ratios(rows: list[Mapping[str, Any]]) -> str:

@@ -1,4 +1,4 @@
-"""Processes that train side by side and tell how long they took."""
+"""Processes that train or evaluate side by side and tell how long they took."""
 
 import multiprocessing
 import time
@@ -12,8 +12,9 @@ from typing import Any, Self
 import torch
 
 from betagvae.arrays import open_array
-from betagvae.device import PRECISIONS, DeviceImages, set_up
+from betagvae.device import PRECISIONS, DeviceImages, generator, set_up
 from betagvae.errors import UserError
+from betagvae.evaluation import BATCH_SIZES, Codes, EvaluationSettings, evaluate_split
 from betagvae.provenance import provenance
 from betagvae.trainer import Trainer, TrainingSettings, take_steps
 from betagvae.training import check
@@ -69,6 +70,20 @@ class Workbench:
     def train(self, cell: int, steps: int) -> Span:
         """Take steps with the trainers of one method."""
         return self._timed(lambda: take_steps(self.trainers[cell], steps))
+
+    @torch.inference_mode()
+    def evaluate(self, cell: int, batches: int) -> Span:
+        """Evaluate batches of training images with a model of one method."""
+        trainer = self.trainers[cell][0]
+        images = batches * BATCH_SIZES[self.device.type]
+        indices_n = torch.arange(images) % len(trainer.train_split) + trainer.train_split.start
+        codes = Codes(trainer.model, trainer.images, indices_n)
+        measured_n = torch.ones(images, dtype=torch.bool)
+        noise = generator(0, "posterior", self.device)
+        settings = EvaluationSettings(self.mode.threads, precision=trainer.settings.precision)
+        return self._timed(
+            lambda: evaluate_split(codes, measured_n, trainer.likelihood, noise, settings)
+        )
 
     def multiply(self, products: int) -> Span:
         """Multiply large matrices, in the precision of a training."""

@@ -32,6 +32,18 @@ def methods(measured: Sequence[Measured]) -> list[Row]:
     return rows
 
 
+def evaluation(measured: Sequence[Measured]) -> list[Row]:
+    """Compare evaluation with training, both of the first method; images/s."""
+    rows = []
+    for m in measured:
+        first = m.cells[0].method
+        for mode, rates in m.evaluations.items():
+            labels = {"dataset": m.dataset, "method": first}
+            labels |= {"mode": str(mode), "reference": "training"}
+            rows += _rounds(labels, rates, m.rates[first, mode])
+    return rows
+
+
 def ceiling(measured: Sequence[Measured]) -> list[Row]:
     """Compare training with a large matrix product; floating-point operations/s."""
     rows = []
@@ -44,7 +56,12 @@ def ceiling(measured: Sequence[Measured]) -> list[Row]:
     return rows
 
 
-COMPARISONS = {"side_by_side": side_by_side, "methods": methods, "ceiling": ceiling}
+COMPARISONS = {
+    "side_by_side": side_by_side,
+    "methods": methods,
+    "evaluation": evaluation,
+    "ceiling": ceiling,
+}
 """Name of each comparison's CSV file to its rows."""
 
 

@@ -96,6 +96,11 @@ def _record(
         },
         "memory_of_a_training": {m.dataset: m.memory for m in measured},
         "rates": [row for m in measured for row in _rates(m)],
+        "evaluation_rates": [
+            {"dataset": m.dataset, "mode": str(mode), "images_per_second": median(rates)}
+            for m in measured
+            for mode, rates in m.evaluations.items()
+        ],
         "ratios": {name: _medians(rows) for name, rows in ratios.items()},
         "grid": extrapolated,
         "grid_total": total(extrapolated),
