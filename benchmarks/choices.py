@@ -66,6 +66,8 @@ class Alternative:
     seeds: int = 1
     likelihoods: tuple[str, ...] = tuple(objective.LIKELIHOODS)
     """Those that it makes a difference for."""
+    precisions: tuple[str, ...] = PRECISIONS
+    """Likewise."""
 
 
 def planes() -> AbstractContextManager[object]:
@@ -259,7 +261,15 @@ def freed_memory_returned() -> Iterator[None]:
         set_up(torch.get_num_threads())
 
 
+def in_float32(images: DeviceImages, settings: Sequence[TrainingSettings]) -> Steps:
+    """Round no factor."""
+    return in_turns(images, [replace(s, precision="float32") for s in settings])
+
+
 ALTERNATIVES = (
+    Alternative(
+        "`precision: bfloat16` instead of float32", build=in_float32, precisions=("bfloat16",)
+    ),
     Alternative("Interleaved channels (channels last) instead of planes", planes),
     Alternative("Freed memory is kept for the next step", freed_memory_returned),
     Alternative("The decoder's last layer phase by phase", transposed_last_layer),
@@ -314,7 +324,10 @@ def measure(path: Path, precision: str, pairs: int) -> Iterator[dict[str, object
     # A process each: what one leaves in memory makes the next one's allocations cheaper.
     with ProcessPoolExecutor(1, get_context("spawn"), max_tasks_per_child=1) as processes:
         for number, alternative in enumerate(ALTERNATIVES):
-            if settings.likelihood not in alternative.likelihoods:
+            if (
+                settings.likelihood not in alternative.likelihoods
+                or precision not in alternative.precisions
+            ):
                 continue
             log.info("%s, %s: %s", dataset, precision, alternative.choice)
             labels = {"dataset": dataset, "precision": precision, "choice": alternative.choice}

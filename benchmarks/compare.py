@@ -19,7 +19,7 @@ from typing import Any
 
 from configuration import training_settings
 from images import CELEBA, DSPRITES, make_images
-from public_loops import PUBLIC_LOOPS, LoopSettings, Peer, check_checkout
+from public_loops import PUBLIC_LOOPS, LoopSettings, Peer, check_loop
 
 from betagvae.bench.measuring import fitting
 from betagvae.bench.processes import Mode, Team
@@ -106,7 +106,7 @@ def compare(
 ) -> None:
     """Measure and write ``comparison.csv`` (every round), ``.json`` and ``.md`` (medians)."""
     for name, checkout in checkouts.items():
-        check_checkout(PUBLIC_LOOPS[name], checkout)
+        check_loop(PUBLIC_LOOPS[name], checkout)
     record = {
         "threads": threads,
         "rounds": rounds,

@@ -15,8 +15,8 @@ import subprocess
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
 from types import ModuleType
@@ -24,7 +24,6 @@ from typing import Any, Self
 
 import numpy as np
 import torch
-from PIL import Image
 
 from betagvae.errors import UserError
 
@@ -46,6 +45,8 @@ class PublicLoop:
     """Data set and network to the command line; the data are in ``data``."""
     root: bool = False
     """Whether the loader is told where the data are by a keyword, not by the command line."""
+    needs: Mapping[str, str] = field(default_factory=dict)
+    """What takes part in a step and is not in our environment: module to package."""
 
 
 def _konny_arguments(dataset: str, network: str) -> list[str]:
@@ -75,6 +76,7 @@ PUBLIC_LOOPS = {
         imported_by="utils.datasets",
         arguments=_yanndubs_arguments,
         root=True,
+        needs={"skimage": "scikit-image"},
     ),
 }
 
@@ -91,8 +93,8 @@ class LoopSettings:
     threads: int
 
 
-def check_checkout(loop: PublicLoop, checkout: Path) -> None:
-    """Raise `UserError` unless the folder holds the very commit, unchanged."""
+def check_loop(loop: PublicLoop, checkout: Path) -> None:
+    """Raise `UserError` unless the folder holds the very commit, unchanged, and it can run."""
 
     def git(*words: str) -> str:
         command = ["git", "-C", str(checkout), *words]
@@ -102,6 +104,12 @@ def check_checkout(loop: PublicLoop, checkout: Path) -> None:
         raise UserError(f"{checkout} is not {loop.repository} at {loop.commit}: check that out")
     if changed := git("diff", "--name-only", "HEAD", "--", "*.py", "*.ini"):
         raise UserError(f"{checkout}: {changed.split()} differ from the commit: restore them")
+    for module, package in loop.needs.items():
+        if importlib.util.find_spec(module) is None:
+            raise UserError(
+                f"{loop.repository} reads images with {package}: install it "
+                f"(.venv/bin/python -m pip install {package})"
+            )
 
 
 class PacedLoader:
@@ -180,20 +188,14 @@ def pace(settings: LoopSettings, connection: Connection) -> None:
 
 
 def put_back_what_is_missing() -> None:
-    """Stand in for what the loops import and today's environment lacks.
-
-    None of it takes part in a step, but for the reading of JPEGs, which Pillow does as well.
-    """
+    """Stand in for what the loops import and today's environment lacks; no step uses any of it."""
     # Their loaders' processes are forks, as was the default when they were written.
     multiprocessing.set_start_method("fork", force=True)
     if not hasattr(np, "product"):
         np.product = np.prod
-    for package in ("visdom", "imageio", "pandas", "skimage"):
+    for package in ("visdom", "imageio", "pandas"):
         if importlib.util.find_spec(package) is None:
             sys.modules[package] = ModuleType(package)
-    if "skimage" in sys.modules:
-        reader = sys.modules["skimage.io"] = ModuleType("skimage.io")
-        reader.imread = lambda path: np.asarray(Image.open(path))
 
 
 class Peer:

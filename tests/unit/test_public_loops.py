@@ -6,7 +6,7 @@ import subprocess
 import compare
 import public_loops
 import pytest
-from public_loops import PUBLIC_LOOPS, SKIPPED, LoopSettings, PacedLoader, Peer, check_checkout
+from public_loops import PUBLIC_LOOPS, SKIPPED, LoopSettings, PacedLoader, Peer, check_loop
 
 from betagvae.errors import UserError
 
@@ -73,12 +73,19 @@ def checkout(tmp_path):
 
 def test_only_the_very_commit_is_timed(checkout):
     settings, folder = checkout(99)
-    check_checkout(settings.loop, folder)
+    check_loop(settings.loop, folder)
     with pytest.raises(UserError, match="is not 1Konny/Beta-VAE at"):
-        check_checkout(PUBLIC_LOOPS["1Konny/Beta-VAE"], folder)
+        check_loop(PUBLIC_LOOPS["1Konny/Beta-VAE"], folder)
     (folder / "solver.py").write_text("faster = True")
     with pytest.raises(UserError, match="restore"):
-        check_checkout(settings.loop, folder)
+        check_loop(settings.loop, folder)
+
+
+def test_what_reads_a_loop_s_images_must_be_there(checkout):
+    settings, folder = checkout(99)
+    loop = dataclasses.replace(settings.loop, needs={"no_such_reader": "no-such-reader"})
+    with pytest.raises(UserError, match="-m pip install no-such-reader"):
+        check_loop(loop, folder)
 
 
 def test_a_loop_runs_in_rounds_and_writes_nothing_into_its_checkout(checkout, tmp_path):
