@@ -7,16 +7,16 @@ Prints a table of the time without the choice as a multiple of the time with it.
 
 import argparse
 import copy
-import ctypes
 import itertools
 import logging
+import os
+import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, replace
-from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from statistics import median
@@ -25,21 +25,21 @@ from unittest import mock
 
 import torch
 import torch.nn.functional as F  # noqa: N812
-from configuration import training_settings
+from configuration import configuration, training_settings
 from torch import Tensor, nn
 from torch.autograd.function import FunctionCtx
 
-from betagvae import networks, objective
+from betagvae import device, networks, objective
 from betagvae.arrays import open_array
 from betagvae.bench.running import draw
-from betagvae.device import DeviceImages, computing_in, set_up
+from betagvae.device import DeviceImages, computing_in
 from betagvae.files import write_csv, write_text
 from betagvae.markdown import table
 from betagvae.provenance import device_name
 from betagvae.runs import DATASET_NAMES
 from betagvae.trainer import Trainer, TrainingSettings
 
-PRECISIONS = ("float32", "bfloat16")
+COMPARED = ("float32", "bfloat16")
 STEPS = 3
 """Of one measurement."""
 log = logging.getLogger(__name__)
@@ -56,23 +56,43 @@ def in_turns(images: DeviceImages, settings: Sequence[TrainingSettings]) -> Step
 
 @dataclass(frozen=True)
 class Alternative:
-    """A step without one of the choices; it computes the same."""
+    """A step without one of the choices."""
 
     choice: str
-    """What is undone, in words."""
+    """What is used and here undone, in words."""
     around: Callable[[], AbstractContextManager[object]] = nullcontext
-    """What holds while the networks are built and while a step is taken."""
+    """What holds from the start of the process on."""
     build: Callable[[DeviceImages, Sequence[TrainingSettings]], Steps] = in_turns
     seeds: int = 1
+    """How many are trained."""
+    reference: Callable[[], AbstractContextManager[object]] = nullcontext
+    """What holds for the steps with the choice, which are taken in turns."""
     likelihoods: tuple[str, ...] = tuple(objective.LIKELIHOODS)
     """Those that it makes a difference for."""
-    precisions: tuple[str, ...] = PRECISIONS
+    precisions: tuple[str, ...] = COMPARED
     """Likewise."""
 
 
-def planes() -> AbstractContextManager[object]:
+class _UpsampledInPlanes(networks._Upsampled):
+    """The last layer phase by phase, as planes of channels want it."""
+
+    @staticmethod
+    def forward(ctx: FunctionCtx, h_bdhw: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        ctx.save_for_backward(h_bdhw, weight)
+        phases = weight.unflatten(2, (2, 2)).unflatten(4, (2, 2)).flip(2, 4)  # D×C×2×2×2×2
+        phases = phases.permute(1, 3, 5, 0, 2, 4).flatten(0, 2)  # 4C×D×2×2
+        y_bdhw = F.conv2d(h_bdhw, phases, bias.repeat_interleave(4), padding=1)
+        return F.pixel_shuffle(y_bdhw, 2)[:, :, 1:-1, 1:-1].contiguous()
+
+
+@contextmanager
+def planes() -> Iterator[None]:
     """Keep every channel of an image in one piece."""
-    return mock.patch.object(torch, "channels_last", torch.contiguous_format)
+    with (
+        mock.patch.object(torch, "channels_last", torch.contiguous_format),
+        mock.patch.object(networks.ImageConvolution, "on_a_cpu", _UpsampledInPlanes),
+    ):
+        yield
 
 
 def transposed_last_layer() -> AbstractContextManager[object]:
@@ -131,9 +151,10 @@ def rearranged_first_layer() -> Iterator[None]:
     def forward(layer: nn.Conv2d, x_bchw: Tensor) -> Tensor:
         if layer.in_channels > 3:
             return convolve(layer, x_bchw)
-        blocks_bchw = F.pixel_unshuffle(F.pad(x_bchw, (1, 1, 1, 1)), 2)
-        blocks_bchw = blocks_bchw.contiguous(memory_format=torch.channels_last)
-        return F.conv2d(blocks_bchw, F.pixel_unshuffle(layer.weight, 2), layer.bias)
+        blocks = F.pad(x_bchw, (1, 1, 1, 1)).unflatten(3, (-1, 2)).unflatten(2, (-1, 2))
+        blocks_bhwc = blocks.permute(0, 2, 4, 1, 3, 5).flatten(3)
+        weight = F.pixel_unshuffle(layer.weight, 2)
+        return F.conv2d(blocks_bhwc.permute(0, 3, 1, 2), weight, layer.bias)
 
     with mock.patch.object(nn.Conv2d, "forward", forward):
         yield
@@ -169,7 +190,7 @@ def one_kernel_with_relu() -> Iterator[None]:
         dtype = torch.get_autocast_dtype("cpu") if low else h_bdhw.dtype
         return _Rectified.apply(*(t.to(dtype) for t in (h_bdhw, layer.weight, layer.bias)))
 
-    def nothing(encoder: networks.Encoder, *arguments: object) -> None:
+    def without_relu(encoder: networks.Encoder, *arguments: object) -> None:
         build(encoder, *arguments)
         layers = [m for m in encoder.convolutions if not isinstance(m, nn.ReLU)]
         encoder.convolutions = nn.Sequential(*layers)
@@ -177,7 +198,7 @@ def one_kernel_with_relu() -> Iterator[None]:
     build = networks.Encoder.__init__
     with (
         mock.patch.object(nn.Conv2d, "forward", forward),
-        mock.patch.object(networks.Encoder, "__init__", nothing),
+        mock.patch.object(networks.Encoder, "__init__", without_relu),
     ):
         yield
 
@@ -248,17 +269,9 @@ def as_pytorch_has_it() -> Iterator[None]:
         yield
 
 
-@contextmanager
-def freed_memory_returned() -> Iterator[None]:
-    """Have the C library give large blocks back to the system, as it does by default."""
-    mallopt = ctypes.CDLL(None).mallopt
-    trim_threshold, mmap_threshold, default = -1, -3, 128 * 2**10
-    mallopt(mmap_threshold, default)
-    mallopt(trim_threshold, default)
-    try:
-        yield
-    finally:
-        set_up(torch.get_num_threads())
+def freed_memory_returned() -> AbstractContextManager[object]:
+    """Leave it to the C library which freed memory goes back to the system."""
+    return mock.patch.object(device, "_keep_freed_memory", lambda: None)
 
 
 def in_float32(images: DeviceImages, settings: Sequence[TrainingSettings]) -> Steps:
@@ -288,23 +301,32 @@ ALTERNATIVES = (
     Alternative(
         "The first layer as a convolution of pixels, not of 2×2 blocks", rearranged_first_layer
     ),
-    Alternative("Convolution and ReLU as two kernels", one_kernel_with_relu),
+    Alternative("The encoder's convolutions and ReLUs as two kernels", one_kernel_with_relu),
     Alternative("No torch.compile of encoder and decoder", compiled),
     Alternative(
-        "Two seeds in turns, not stacked into one model", as_pytorch_has_it, stacked, seeds=2
+        "Two seeds in turns, not stacked into one model (both in planes, by PyTorch's gradients)",
+        as_pytorch_has_it,
+        stacked,
+        seeds=2,
+        reference=as_pytorch_has_it,
     ),
 )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure all alternatives on two data sets in two precisions."""
+    """Measure all alternatives on data sets in two precisions."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stderr)
+    datasets = list(configuration()["datasets"])
     p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    p.add_argument("--datasets", nargs="+", default=["dsprites", "celeba"])
-    p.add_argument("--precisions", nargs="+", choices=PRECISIONS, default=PRECISIONS)
+    p.add_argument("--datasets", nargs="+", choices=datasets, default=["dsprites", "celeba"])
+    p.add_argument("--precisions", nargs="+", choices=COMPARED, default=COMPARED)
     p.add_argument("--pairs", type=int, default=11, help="of measurements of each alternative")
     p.add_argument("--output", type=Path, default=Path("results/choices"))
     options = p.parse_args(arguments)
+    if options.pairs < 1:
+        p.error("--pairs must be positive")
+    if not shutil.which(os.environ.get("CXX", "g++")):
+        p.error("torch.compile needs a C++ compiler: install g++, or name another in CXX")
     rows = []
     with TemporaryDirectory() as folder:
         for dataset in options.datasets:
@@ -321,71 +343,81 @@ def measure(path: Path, precision: str, pairs: int) -> Iterator[dict[str, object
     """Yield every pair's ratio of each alternative on one array."""
     dataset = open_array(path).dataset
     settings = training_settings(dataset, "VAE", precision=precision, threads=1)
-    # A process each: what one leaves in memory makes the next one's allocations cheaper.
-    with ProcessPoolExecutor(1, get_context("spawn"), max_tasks_per_child=1) as processes:
-        for number, alternative in enumerate(ALTERNATIVES):
-            if (
-                settings.likelihood not in alternative.likelihoods
-                or precision not in alternative.precisions
-            ):
-                continue
-            log.info("%s, %s: %s", dataset, precision, alternative.choice)
-            labels = {"dataset": dataset, "precision": precision, "choice": alternative.choice}
-            found = processes.submit(measure_one, path, number, settings, pairs).result()
-            for pair, ratio in enumerate(found):
-                yield {**labels, "pair": pair, "ratio": ratio}
+    for number, alternative in enumerate(ALTERNATIVES):
+        if settings.likelihood not in alternative.likelihoods:
+            continue
+        if precision not in alternative.precisions:
+            continue
+        log.info("%s, %s: %s", dataset, precision, alternative.choice)
+        labels = {"dataset": dataset, "precision": precision, "choice": alternative.choice}
+        for pair, ratio in enumerate(ratios(number, path, settings, pairs)):
+            yield {**labels, "pair": pair, "ratio": ratio}
 
 
-def measure_one(path: Path, number: int, settings: TrainingSettings, pairs: int) -> list[float]:
-    """Return every pair's ratio of one of `ALTERNATIVES`."""
-    images = DeviceImages(open_array(path), set_up(settings.threads, settings.precision))
-    return list(ratios(ALTERNATIVES[number], images, settings, pairs))
+def ratios(number: int, path: Path, settings: TrainingSettings, pairs: int) -> Iterator[float]:
+    """Yield the time of a step without a choice over that of one with it, pair by pair.
+
+    A process for either: what one leaves in memory makes the other's allocations cheaper.
+    """
+    with ExitStack() as stack:
+        sides = {}
+        for undone in (False, True):
+            process = ProcessPoolExecutor(1, get_context("spawn"))
+            stack.enter_context(process)
+            process.submit(_prepare, number, path, settings, undone).result()
+            sides[undone] = process
+        for pair in range(pairs):
+            order = sides if pair % 2 else reversed(sides)
+            seconds = {undone: sides[undone].submit(_seconds).result() for undone in order}
+            yield seconds[True] / seconds[False]
 
 
-def ratios(
-    alternative: Alternative, images: DeviceImages, settings: TrainingSettings, pairs: int
-) -> Iterator[float]:
-    """Yield the time of a step without the choice over that of one with it, pair by pair."""
+_prepared: list[Steps] = []
+
+
+def _prepare(number: int, path: Path, settings: TrainingSettings, undone: bool) -> None:
+    """Get this process ready to take the steps of one of `ALTERNATIVES`, or of its reference."""
+    alternative = ALTERNATIVES[number]
+    around = alternative.around if undone else alternative.reference
+    around().__enter__()  # It holds until the process ends.
+    device.set_up(settings.threads, settings.precision)
+    images = DeviceImages(open_array(path), torch.device("cpu"))
     of_seeds = [replace(settings, seed=seed) for seed in range(alternative.seeds)]
-    with alternative.around():
-        without = alternative.build(images, of_seeds)
-    timed = {
-        "with": partial(_seconds, in_turns(images, of_seeds), nullcontext),
-        "without": partial(_seconds, without, alternative.around),
-    }
-    for take in timed.values():
-        take()
-    for number in range(pairs):
-        order = timed if number % 2 else reversed(timed)
-        seconds = {name: timed[name]() for name in order}
-        yield seconds["without"] / seconds["with"]
+    _prepared.append((alternative.build if undone else in_turns)(images, of_seeds))
+    _seconds()
 
 
-def _seconds(step: Steps, around: Callable[[], AbstractContextManager[object]]) -> float:
-    with around():
-        start = time.perf_counter()
-        for _ in range(STEPS):
-            step()
-        return time.perf_counter() - start
+def _seconds() -> float:
+    start = time.perf_counter()
+    for _ in range(STEPS):
+        _prepared[0]()
+    return time.perf_counter() - start
 
 
 def page(rows: Sequence[Mapping[str, object]], pairs: int) -> str:
     """Return the median ratios as Markdown, a column for each data set and precision."""
     columns = list(dict.fromkeys((row["dataset"], row["precision"]) for row in rows))
-    found: dict[str, dict[object, list[float]]] = {}
+    found: dict[tuple[object, ...], list[float]] = {}
     for row in rows:
-        of_choice = found.setdefault(row["choice"], {})
-        of_choice.setdefault((row["dataset"], row["precision"]), []).append(row["ratio"])
+        label = (row["choice"], row["dataset"], row["precision"])
+        found.setdefault(label, []).append(row["ratio"])
     header = ("Choice", *(f"{DATASET_NAMES[dataset]}, {p}" for dataset, p in columns))
     lines = [
-        (choice, *(f"{median(of[c]):.2f}" if c in of else "–" for c in columns))
-        for choice, of in found.items()
+        (choice, *(_ratio(found.get((choice, *column))) for column in columns))
+        for choice in (alternative.choice for alternative in ALTERNATIVES)
     ]
     conditions = (
         f"{device_name(torch.device('cpu'))}, PyTorch {torch.__version__}, one thread; medians of "
-        f"{pairs} interleaved pairs of {STEPS} steps, each choice in a process of its own."
+        f"{pairs} interleaved pairs of {STEPS} steps, with and without in a process each "
+        "(lowest–highest)."
     )
     return f"{table(header, lines, header[1:])}\n\n{conditions}\n"
+
+
+def _ratio(ratios: Sequence[float] | None) -> str:
+    if not ratios:
+        return "–"
+    return f"{median(ratios):.2f} ({min(ratios):.2f}–{max(ratios):.2f})"
 
 
 if __name__ == "__main__":

@@ -68,7 +68,6 @@ def load_model_of(
     return model, record
 
 
-@torch.inference_mode()
 def evaluate(
     data: Path, model_path: Path, settings: EvaluationSettings, *, metrics: Path, codes: Path
 ) -> None:
@@ -106,6 +105,7 @@ def evaluate(
     write_json(metrics, content)
 
 
+@torch.inference_mode()
 def evaluate_split(
     codes: "Codes",
     measured_n: Tensor,

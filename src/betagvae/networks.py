@@ -68,7 +68,7 @@ class _Upsampled(torch.autograd.Function):
 
 
 class _UpsampledByPhases(_Upsampled):
-    """The same, computed phase by phase, to logits in float32.
+    """The same, computed phase by phase.
 
     Every output pixel of one parity sees the same 2×2 weights: the four parities are the channels
     of an ordinary 2×2 convolution at the input's size (Shi et al. 2016, sub-pixel convolution).
@@ -84,7 +84,7 @@ class _UpsampledByPhases(_Upsampled):
         y_bdhw = F.conv2d(h_bdhw, phases, bias.repeat(4), padding=1)
         y_bhwd = y_bdhw.permute(0, 2, 3, 1).unflatten(3, (2, 2, -1)).transpose(2, 3)  # H×2×W×2×C
         y_bhwc = y_bhwd.flatten(3, 4).flatten(1, 2)
-        return y_bhwc[:, 1:-1, 1:-1].permute(0, 3, 1, 2).float()
+        return y_bhwc[:, 1:-1, 1:-1].permute(0, 3, 1, 2)
 
 
 class UpConvolution(nn.ConvTranspose2d):

@@ -268,6 +268,7 @@ def test_processes_run_at_the_same_time_and_pass_on_errors(array):
         with pytest.raises(UserError, match="lower training"):
             team.ask("open", array, [dataclasses.replace(settings, batch_size=11)])
         team.ask("open", array, [settings])
+        assert team.seconds("evaluate", 0, 2) > 0
         spans = team.ask("train", 0, 20)
         assert max(start for start, _ in spans) < min(end for _, end in spans)
         assert all(found["resident"] > 50e6 for found in team.ask("memory"))
@@ -290,20 +291,25 @@ def test_the_whole_benchmark(array, tmp_path, capsys):
     assert record["grid_total"]["trainings"] == 4
     rates = {(row["method"], row["mode"]): row["images_per_second"] for row in record["rates"]}
     assert len(rates) == 4
-    for row in read_csv(output / "ceiling.csv"):
-        assert 0 < float(row["ratio"]) < 1
-    assert all(float(row["ratio"]) > 1 for row in read_csv(output / "evaluation.csv"))
+    ceiling, evaluation = (read_csv(output / f"{name}.csv") for name in ("ceiling", "evaluation"))
+    assert len(ceiling) == 8
+    assert all(0 < float(row["ratio"]) < 1 for row in ceiling)
+    assert Counter(row["mode"] for row in evaluation) == {str(ALONE): 2, str(BESIDE): 2}
+    assert {row["method"] for row in evaluation} == {"β-GVAE"}
     rows = read_csv(output / "side_by_side.csv")
     assert [row["round"] for row in rows] == ["0", "1"] * 2
     page = capsys.readouterr().out
     assert page == (output / "bench.md").read_text() + "\n"
     assert f"{rates['stronger', '1 process × 2 threads']:,.0f}" in page
+    assert f"| {record['evaluation_rates'][1]['images_per_second']:,.0f} |" in page
 
 
 @pytest.mark.gpu
 def test_a_gpu_s_memory_and_speed_are_measured(array):
     with Team(Mode(1, 1)) as team:
         team.ask("open", array, [grid().cells("toy")[0].settings])
+        assert team.seconds("train", 0, 5) > 0
+        assert team.seconds("evaluate", 0, 2) > 0
         assert team.seconds("train", 0, 5) > 0
         assert team.seconds("multiply", 1) > 2 * 8192**3 / 1e15
         assert team.ask("memory")[0]["gpu"] > 3 * 4 * 8192**2

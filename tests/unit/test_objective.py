@@ -36,7 +36,26 @@ def test_bernoulli_error_and_its_gradient_stay_exact_far_out():
     torch.testing.assert_close(gradient.double(), torch.sigmoid(exact) - x, rtol=1e-6, atol=1e-7)
 
 
-def test_bernoulli_error_of_a_whole_undecided_image():
+@pytest.mark.parametrize("scale", [0.1, 1, 8, 30])
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("layout", ["planes", "interleaved", "cropped"])
+def test_bernoulli_error_of_whole_images_in_any_layout(scale, channels, layout):
+    generator = torch.Generator().manual_seed(0)
+    logits = scale * torch.randn(4, channels, 66, 66, generator=generator)
+    x = torch.rand(4, channels, 64, 64, generator=generator)
+    if layout != "planes":
+        logits = logits.contiguous(memory_format=torch.channels_last)
+    logits = logits[:, :, 1:-1, 1:-1]  # as the decoder's last layer cuts it
+    if layout != "cropped":
+        logits = logits.clone()
+    exact = torch.nn.functional.binary_cross_entropy_with_logits(
+        logits.double(), x.double(), reduction="none"
+    )
+    found = objective.bernoulli_error(logits, x).double()
+    torch.testing.assert_close(found, exact.sum((1, 2, 3)), rtol=1e-6, atol=0)
+
+
+def test_bernoulli_error_of_an_undecided_image():
     # The least that σ(|l|) can be, at every pixel: ½.
     error = objective.bernoulli_error(torch.zeros(2, 3, 64, 64), torch.ones(2, 3, 64, 64))
     torch.testing.assert_close(error, torch.full((2,), 3 * 64 * 64 * math.log(2)))

@@ -136,7 +136,11 @@ def _measure_rounds(teams: Sequence[Team], measured: Measured, settings: BenchSe
         for index, cell in enumerate(measured.cells)
         for team in teams
     ]
-    todo += [_evaluation(team, device_type, settings.seconds, measured) for team in teams]
+    todo += [
+        _evaluation(team, device_type, settings.seconds, measured)
+        for team in teams
+        if team.mode.trainings == 1  # A process evaluates one model at a time.
+    ]
     todo += [_products(team, device_type, settings.seconds, measured) for team in teams]
     for number in range(settings.rounds):
         log.info("%s: round %d of %d", measured.dataset, number + 1, settings.rounds)

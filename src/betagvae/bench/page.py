@@ -86,7 +86,7 @@ def _evaluation(record: Record) -> str:
     title = f"## Evaluation, against training ({record['ratios']['evaluation'][0]['method']})"
     note = (
         "Codes, reconstruction error and KL divergence of every image, one model a process, at "
-        "the same precision. Forward alone is about a third of a step's arithmetic."
+        "the same precision."
     )
     return f"{title}\n\n{table(header, rows, header[2:])}\n\n{note}"
 

@@ -71,7 +71,6 @@ class Workbench:
         """Take steps with the trainers of one method."""
         return self._timed(lambda: take_steps(self.trainers[cell], steps))
 
-    @torch.inference_mode()
     def evaluate(self, cell: int, batches: int) -> Span:
         """Evaluate batches of training images with a model of one method."""
         trainer = self.trainers[cell][0]
@@ -107,7 +106,7 @@ class Workbench:
         """Return software and hardware."""
         return {**provenance(self.device), "device_type": self.device.type}
 
-    def _timed(self, work: Callable[[], None]) -> Span:
+    def _timed(self, work: Callable[[], object]) -> Span:
         self._wait()
         start = time.monotonic()
         work()

@@ -97,7 +97,7 @@ def _record(
         "memory_of_a_training": {m.dataset: m.memory for m in measured},
         "rates": [row for m in measured for row in _rates(m)],
         "evaluation_rates": [
-            {"dataset": m.dataset, "mode": str(mode), "images_per_second": median(rates)}
+            {"dataset": m.dataset, "mode": str(mode), **_spread(rates)}
             for m in measured
             for mode, rates in m.evaluations.items()
         ],
@@ -113,13 +113,15 @@ def _rates(m: Measured) -> list[Row]:
             "dataset": m.dataset,
             "method": method,
             "mode": str(mode),
-            "images_per_second": median(rates),
-            "lowest": min(rates),
-            "highest": max(rates),
+            **_spread(rates),
             "ceiling_flops_per_second": median(m.ceilings[mode]),
         }
         for (method, mode), rates in m.rates.items()
     ]
+
+
+def _spread(rates: Sequence[float]) -> Row:
+    return {"images_per_second": median(rates), "lowest": min(rates), "highest": max(rates)}
 
 
 def _medians(rows: Sequence[Row]) -> list[Row]:
