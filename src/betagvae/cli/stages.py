@@ -205,7 +205,7 @@ def _dataset_settings(text: str) -> tuple[str, dict[str, object]]:
 
 
 def _add_bench(commands: argparse._SubParsersAction) -> None:
-    p = commands.add_parser("bench", help="speed of training and evaluation on this machine, and memory")
+    p = commands.add_parser("bench", help="speed and memory on this machine")
     p.add_argument("--output", type=Path, required=True, help="folder of the results")
     p.add_argument(
         "--datasets",
