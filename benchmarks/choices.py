@@ -373,13 +373,14 @@ def ratios(number: int, path: Path, settings: TrainingSettings, pairs: int) -> I
 
 
 _prepared: list[Steps] = []
+_held = ExitStack()
 
 
 def _prepare(number: int, path: Path, settings: TrainingSettings, undone: bool) -> None:
     """Get this process ready to take the steps of one of `ALTERNATIVES`, or of its reference."""
     alternative = ALTERNATIVES[number]
     around = alternative.around if undone else alternative.reference
-    around().__enter__()  # It holds until the process ends.
+    _held.enter_context(around())  # until the process ends
     device.set_up(settings.threads, settings.precision)
     images = DeviceImages(open_array(path), torch.device("cpu"))
     of_seeds = [replace(settings, seed=seed) for seed in range(alternative.seeds)]

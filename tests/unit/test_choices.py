@@ -32,15 +32,14 @@ class Operators(TorchDispatchMode):
 
 
 @pytest.fixture(scope="module", params=KINDS)
-def images(request, tmp_path_factory):
+def array(request, tmp_path_factory):
     """Return a few images stored like those of a data set, and its likelihood."""
     channels, width, likelihood = KINDS[request.param]
     shape = (24, channels, 64, width)
     generator = torch.Generator().manual_seed(0)
     stored = torch.randint(256, shape, dtype=torch.uint8, generator=generator).numpy()
     path = tmp_path_factory.mktemp("images") / "toy.npy"
-    write_array(path, stored, splits={"train": (0, 24)}, packed=width == 8)
-    return DeviceImages(open_array(path), torch.device("cpu")), likelihood
+    return write_array(path, stored, splits={"train": (0, 24)}, packed=width == 8), likelihood
 
 
 def first_steps(build, images, settings):
@@ -54,8 +53,9 @@ def first_steps(build, images, settings):
 
 @pytest.mark.parametrize("precision", choices.COMPARED)
 @pytest.mark.parametrize("alternative", ALTERNATIVES, ids=lambda a: a.choice)
-def test_alternatives_train_alike_by_other_operators(images, alternative, precision):
-    images, likelihood = images
+def test_alternatives_train_alike_by_other_operators(array, alternative, precision):
+    path, likelihood = array
+    images = DeviceImages(open_array(path), torch.device("cpu"))
     if likelihood not in alternative.likelihoods or precision not in alternative.precisions:
         pytest.skip("it makes no difference here")
     settings = training_settings(
@@ -70,3 +70,12 @@ def test_alternatives_train_alike_by_other_operators(images, alternative, precis
     torch.testing.assert_close(found, expected, rtol=tolerance, atol=0)
     the_same = alternative.around in SAME_OPERATORS and alternative.build is choices.in_turns
     assert (others == operators) == the_same
+
+
+def test_what_an_alternative_changes_holds_in_the_process_that_is_timed(array):
+    path, likelihood = array
+    settings = training_settings("celeba", "VAE", likelihood=likelihood, batch_size=8, threads=1)
+    (stacked,) = [a for a in ALTERNATIVES if a.build is choices.stacked]
+    # Without the change, stacking is refused.
+    (ratio,) = choices.ratios(choices.ALTERNATIVES.index(stacked), path, settings, pairs=1)
+    assert ratio > 0
