@@ -51,13 +51,20 @@ def first_steps(build, images, settings):
     return torch.stack(losses), operators.calls
 
 
-@pytest.mark.parametrize("precision", choices.COMPARED)
-@pytest.mark.parametrize("alternative", ALTERNATIVES, ids=lambda a: a.choice)
+@pytest.mark.parametrize(
+    ("array", "alternative", "precision"),
+    [
+        pytest.param(kind, alternative, precision, id=f"{alternative.choice}-{kind}-{precision}")
+        for kind, (_, _, likelihood) in KINDS.items()
+        for alternative in ALTERNATIVES
+        if likelihood in alternative.likelihoods
+        for precision in alternative.precisions
+    ],
+    indirect=["array"],
+)
 def test_alternatives_train_alike_by_other_operators(array, alternative, precision):
     path, likelihood = array
     images = DeviceImages(open_array(path), torch.device("cpu"))
-    if likelihood not in alternative.likelihoods or precision not in alternative.precisions:
-        pytest.skip("it makes no difference here")
     settings = training_settings(
         "celeba", "VAE", likelihood=likelihood, precision=precision, batch_size=8, threads=1
     )
