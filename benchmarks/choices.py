@@ -79,8 +79,7 @@ class _UpsampledInPlanes(networks._Upsampled):
     @staticmethod
     def forward(ctx: FunctionCtx, h_bdhw: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         ctx.save_for_backward(h_bdhw, weight)
-        phases = weight.unflatten(2, (2, 2)).unflatten(4, (2, 2)).flip(2, 4)  # D×C×2×2×2×2
-        phases = phases.permute(1, 3, 5, 0, 2, 4).flatten(0, 2)  # 4C×D×2×2
+        phases = networks._by_parity(weight).permute(1, 3, 5, 0, 2, 4).flatten(0, 2)  # 4C×D×2×2
         y_bdhw = F.conv2d(h_bdhw, phases, bias.repeat_interleave(4), padding=1)
         return F.pixel_shuffle(y_bdhw, 2)[:, :, 1:-1, 1:-1].contiguous()
 
@@ -344,9 +343,8 @@ def measure(path: Path, precision: str, pairs: int) -> Iterator[dict[str, object
     dataset = open_array(path).dataset
     settings = training_settings(dataset, "VAE", precision=precision, threads=1)
     for number, alternative in enumerate(ALTERNATIVES):
-        if settings.likelihood not in alternative.likelihoods:
-            continue
-        if precision not in alternative.precisions:
+        matters = settings.likelihood in alternative.likelihoods
+        if not matters or precision not in alternative.precisions:
             continue
         log.info("%s, %s: %s", dataset, precision, alternative.choice)
         labels = {"dataset": dataset, "precision": precision, "choice": alternative.choice}
@@ -404,8 +402,8 @@ def page(rows: Sequence[Mapping[str, object]], pairs: int) -> str:
         found.setdefault(label, []).append(row["ratio"])
     header = ("Choice", *(f"{DATASET_NAMES[dataset]}, {p}" for dataset, p in columns))
     lines = [
-        (choice, *(_ratio(found.get((choice, *column))) for column in columns))
-        for choice in (alternative.choice for alternative in ALTERNATIVES)
+        (a.choice, *(_ratio(found.get((a.choice, *column))) for column in columns))
+        for a in ALTERNATIVES
     ]
     conditions = (
         f"{device_name(torch.device('cpu'))}, PyTorch {torch.__version__}, one thread; medians of "

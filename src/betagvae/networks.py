@@ -40,6 +40,14 @@ def _fully_connected(widths: list[int], activation: type[nn.Module]) -> list[nn.
     return layers
 
 
+def _by_parity(weight: Tensor) -> Tensor:
+    """Return the D×C×4×4 weights of a transposed convolution by the output pixels that see them.
+
+    D×C×2×2×2×2: of two neighbouring rows, which; parity of the output's row; likewise columns.
+    """
+    return weight.unflatten(2, (2, 2)).unflatten(4, (2, 2)).flip(2, 4)
+
+
 class _Upsampled(torch.autograd.Function):
     """A transposed convolution, kernel 4, stride 2, padding 1, for a CPU.
 
@@ -78,8 +86,7 @@ class _UpsampledByPhases(_Upsampled):
     @staticmethod
     def forward(ctx: FunctionCtx, h_bdhw: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         ctx.save_for_backward(h_bdhw, weight)
-        phases = weight.unflatten(2, (2, 2)).unflatten(4, (2, 2)).flip(2, 4)  # D×C×2×2×2×2
-        phases = phases.permute(3, 5, 1, 0, 2, 4).flatten(0, 2)  # 4C×D×2×2
+        phases = _by_parity(weight).permute(3, 5, 1, 0, 2, 4).flatten(0, 2)  # 4C×D×2×2
         phases = phases.contiguous(memory_format=torch.channels_last)
         y_bdhw = F.conv2d(h_bdhw, phases, bias.repeat(4), padding=1)
         y_bhwd = y_bdhw.permute(0, 2, 3, 1).unflatten(3, (2, 2, -1)).transpose(2, 3)  # H×2×W×2×C

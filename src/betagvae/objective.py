@@ -23,8 +23,8 @@ def sample_posterior(mean_bl: Tensor, log_variance_bl: Tensor, noise_bl: Tensor)
 class _BernoulliError(torch.autograd.Function):
     """ln(1 + e^l) − x·l, l the logit, which is max(l, 0) − x·l − ln σ(|l|).
 
-    PyTorch's own keeps the relative error of every pixel; here it is absolute, below 1e-7, as
-    their sum sees it. σ(|l|) is at least ½, so that one logarithm of a product does for a column.
+    PyTorch's own keeps the relative error of every pixel; here it is absolute, about 1e-7, as their
+    sum sees it. σ(|l|) is at least ½, so that one logarithm of a product does for a column.
     """
 
     @staticmethod
