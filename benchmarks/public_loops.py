@@ -46,7 +46,8 @@ class PublicLoop:
     root: bool = False
     """Whether the loader is told where the data are by a keyword, not by the command line."""
     needs: Mapping[str, str] = field(default_factory=dict)
-    """What takes part in a step and is not in our environment: module to package."""
+    """What takes part in a step and is not in our environment: module to the packages that it
+    takes."""
 
 
 def _konny_arguments(dataset: str, network: str) -> list[str]:
@@ -76,7 +77,7 @@ PUBLIC_LOOPS = {
         imported_by="utils.datasets",
         arguments=_yanndubs_arguments,
         root=True,
-        needs={"skimage": "scikit-image"},
+        needs={"skimage": "scikit-image lazy-loader imageio tifffile"},
     ),
 }
 
@@ -104,11 +105,11 @@ def check_loop(loop: PublicLoop, checkout: Path) -> None:
         raise UserError(f"{checkout} is not {loop.repository} at {loop.commit}: check that out")
     if changed := git("diff", "--name-only", "HEAD", "--", "*.py", "*.ini"):
         raise UserError(f"{checkout}: {changed.split()} differ from the commit: restore them")
-    for module, package in loop.needs.items():
+    for module, packages in loop.needs.items():
         if importlib.util.find_spec(module) is None:
             raise UserError(
-                f"{loop.repository} reads images with {package}: install it "
-                f"(.venv/bin/python -m pip install {package})"
+                f"{loop.repository} reads images with {module}: install it "
+                f"(.venv/bin/python -m pip install {packages} --no-deps)"
             )
 
 
