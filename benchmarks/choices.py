@@ -71,6 +71,13 @@ class Alternative:
     """Those that it makes a difference for."""
     precisions: tuple[str, ...] = COMPARED
     """Likewise."""
+    calls_onednn: bool = False
+    """Directly, so that PyTorch has no other kernel to fall back to."""
+
+    def runs_here(self, precision: str) -> bool:
+        """Return whether this processor has the instructions that it needs."""
+        supported = precision != "bfloat16" or torch.ops.mkldnn._is_mkldnn_bf16_supported()
+        return supported or not self.calls_onednn
 
 
 class _UpsampledInPlanes(networks._Upsampled):
@@ -300,7 +307,11 @@ ALTERNATIVES = (
     Alternative(
         "The first layer as a convolution of pixels, not of 2×2 blocks", rearranged_first_layer
     ),
-    Alternative("The encoder's convolutions and ReLUs as two kernels", one_kernel_with_relu),
+    Alternative(
+        "The encoder's convolutions and ReLUs as two kernels",
+        one_kernel_with_relu,
+        calls_onednn=True,
+    ),
     Alternative("No torch.compile of encoder and decoder", compiled),
     Alternative(
         "Two seeds in turns, not stacked into one model (both in planes, by PyTorch's gradients)",
@@ -332,8 +343,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             path = draw(dataset, Path(folder), 1)
             for precision in options.precisions:
                 rows += measure(path, precision, options.pairs)
-    write_csv(options.output / "choices.csv", rows)
-    write_text(options.output / "choices.md", page(rows, options.pairs))
+                write_csv(options.output / "choices.csv", rows)
+                write_text(options.output / "choices.md", page(rows, options.pairs))
     print(page(rows, options.pairs))
     return 0
 
@@ -345,6 +356,9 @@ def measure(path: Path, precision: str, pairs: int) -> Iterator[dict[str, object
     for number, alternative in enumerate(ALTERNATIVES):
         matters = settings.likelihood in alternative.likelihoods
         if not matters or precision not in alternative.precisions:
+            continue
+        if not alternative.runs_here(precision):
+            log.warning("no %s in oneDNN on this processor: %s", precision, alternative.choice)
             continue
         log.info("%s, %s: %s", dataset, precision, alternative.choice)
         labels = {"dataset": dataset, "precision": precision, "choice": alternative.choice}

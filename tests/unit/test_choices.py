@@ -63,6 +63,8 @@ def first_steps(build, images, settings):
     indirect=["array"],
 )
 def test_alternatives_train_alike_by_other_operators(array, alternative, precision):
+    if not alternative.runs_here(precision):
+        pytest.skip(f"oneDNN has no {precision} on this processor")
     path, likelihood = array
     images = DeviceImages(open_array(path), torch.device("cpu"))
     settings = training_settings(
