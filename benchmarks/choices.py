@@ -6,7 +6,6 @@ Prints a table of the time without the choice as a multiple of the time with it.
 """
 
 import argparse
-import copy
 import itertools
 import logging
 import os
@@ -50,8 +49,8 @@ Steps = Callable[[], Tensor]
 
 def in_turns(images: DeviceImages, settings: Sequence[TrainingSettings]) -> Steps:
     """Return steps as the library takes them."""
-    trainers = [Trainer(images, s) for s in settings]
-    return lambda: torch.stack([trainer.step()["loss"] for trainer in trainers])
+    trainers = [Trainer(images, [s]) for s in settings]
+    return lambda: torch.cat([trainer.step()["loss"] for trainer in trainers])
 
 
 @dataclass(frozen=True)
@@ -222,11 +221,11 @@ def compiled() -> Iterator[None]:
 
 def stacked(images: DeviceImages, settings: Sequence[TrainingSettings]) -> Steps:
     """Train all seeds as one model whose weights have a leading axis (torch.func.vmap)."""
-    trainers = [Trainer(images, s) for s in settings]
+    trainers = [Trainer(images, [s]) for s in settings]
     for trainer in trainers:
-        start = copy.deepcopy(trainer.state())
+        start = trainer.state(0)
         trainer.step()  # so that it has its order of the images
-        trainer.restore(start)
+        trainer.restore(0, start)
     template, likelihood = trainers[0].model, trainers[0].likelihood
     weights, _ = torch.func.stack_module_state([trainer.model for trainer in trainers])
     adam = torch.optim.Adam(weights.values(), settings[0].learning_rate, fused=True)
@@ -246,15 +245,12 @@ def stacked(images: DeviceImages, settings: Sequence[TrainingSettings]) -> Steps
         )
 
     losses = torch.func.vmap(loss)
-    size = (settings[0].batch_size, settings[0].latents)
     batches = itertools.cycle(range(trainers[0].batches))
 
     def step() -> Tensor:
         batch = next(batches)
-        x_sbchw = torch.stack([images.batch(t.order[batch]) for t in trainers])
-        noise_sbl = torch.stack(
-            [torch.randn(size, generator=t.noise["posterior"]) for t in trainers]
-        )
+        x_sbchw = torch.stack([images.batch(t.order[0, batch]) for t in trainers])
+        noise_sbl = torch.stack([t.noise["posterior"][0, batch] for t in trainers])
         adam.zero_grad()
         losses_s = losses(weights, x_sbchw, noise_sbl)
         losses_s.sum().backward()

@@ -78,8 +78,12 @@ def evaluate(
     device = set_up(settings.threads, settings.precision)
     array = open_array(data)
     model, record = load_model_of(array, model_path, device)
+    if device.type == "cuda":
+        # Imported here, since Triton exists for Linux alone.
+        from betagvae.stacked import stack
+
+        model = stack([model], device, settings.precision)
     images = DeviceImages(array, device)
-    likelihood = record["settings"]["likelihood"]
     splits, encoded = {}, []
     for name, split in array.splits.items():
         indices_n, measured_m = _chosen(split, name, settings)
@@ -87,7 +91,7 @@ def evaluate(
         splits[name] = evaluate_split(
             codes_of_split,
             torch.isin(indices_n, measured_m),
-            objective.LIKELIHOODS[likelihood],
+            model.likelihood(record["settings"]["likelihood"]),
             generator(settings.seed, f"posterior {name}", device),
             settings,
         )
@@ -182,7 +186,7 @@ class Codes:
     ) -> None:
         self.model, self.images = model, images
         self.indices_n = indices_n.to(images.device)
-        self.latents = model.encoder.posterior.out_features // 2
+        self.latents = model.latents
         shape = (len(indices_n), self.latents)
         self.moments = tuple(torch.empty(shape, device=images.device) for _ in range(2))
 

@@ -8,12 +8,15 @@ Shape suffixes: B images, C channels, H×W pixels, L latents, D features.
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 from torch.autograd.function import FunctionCtx, once_differentiable
+
+from betagvae import objective
 
 
 @dataclass(frozen=True)
@@ -177,8 +180,14 @@ class VariationalAutoencoder(nn.Module):
     def __init__(self, network: str, channels: int, latents: int) -> None:
         super().__init__()
         architecture = ARCHITECTURES[network]
+        self.latents = latents
         self.encoder = Encoder(architecture, channels, latents)
         self.decoder = Decoder(architecture, channels, latents)
+
+    @staticmethod
+    def likelihood(name: str) -> Callable[[Tensor, Tensor], Tensor]:
+        """Return one of `objective.LIKELIHOODS`, for the decoder's logits and the images."""
+        return objective.LIKELIHOODS[name]
 
 
 class Discriminator(nn.Module):
@@ -195,8 +204,12 @@ class Discriminator(nn.Module):
         self.layers = nn.Sequential(*hidden, nn.Linear(widths[-1], 1))
 
     def forward(self, z_bl: Tensor) -> Tensor:
-        """Return one logit a code, B."""
-        return self.layers(z_bl).float().squeeze(1)
+        """Return one logit a code: the shape of the codes without the latents."""
+        return self.layers(z_bl).float().squeeze(-1)
+
+    def gradients(self, loss: Tensor) -> Sequence[Tensor]:
+        """Return the gradient of a loss for every parameter; its graph remains for others."""
+        return torch.autograd.grad(loss, list(self.parameters()), retain_graph=True)
 
 
 def initialise(module: nn.Module, generator: torch.Generator) -> None:

@@ -84,9 +84,13 @@ REWARDS: dict[str, Callable[[Tensor], Tensor]] = {
 
 
 def loss(
-    reconstruction_b: Tensor, kl_bl: Tensor, reward_b: Tensor | None, beta: float, gamma: float
+    reconstruction_b: Tensor,
+    kl_bl: Tensor,
+    reward_b: Tensor | None,
+    beta: float | Tensor,
+    gamma: float | Tensor,
 ) -> Tensor:
-    """Return the negative of eq. 7, mean over images; a scalar.
+    """Return the negative of eq. 7, mean over images: the last axis, of latents the one before.
 
     Parameters
     ----------
@@ -99,16 +103,16 @@ def loss(
     beta, gamma
         Weights of eq. 7: (1, 0) is eq. 2, the VAE; (β, 0) is eq. 4, the β-VAE.
     """
-    negative_b = reconstruction_b + beta * kl_bl.sum(1)
+    negative_b = reconstruction_b + beta * kl_bl.sum(-1)
     if reward_b is not None:
         negative_b = negative_b - gamma * reward_b
-    return negative_b.mean()
+    return negative_b.mean(-1)
 
 
 def discriminator_loss(prior_logits_b: Tensor, posterior_logits_b: Tensor) -> Tensor:
-    """Return the negative of eq. 6, mean over images, in nats; a scalar.
+    """Return the negative of eq. 6, mean over images, in nats; images are the last axis.
 
     Codes from the prior are the positives, codes from the encoder the negatives. A
     discriminator that knows nothing scores 2 ln 2.
     """
-    return F.softplus(-prior_logits_b).mean() + F.softplus(posterior_logits_b).mean()
+    return F.softplus(-prior_logits_b).mean(-1) + F.softplus(posterior_logits_b).mean(-1)

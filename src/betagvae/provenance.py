@@ -9,9 +9,10 @@ from typing import Any
 
 import torch
 
+from betagvae import __version__
 from betagvae.surroundings import revision, surroundings
 
-PACKAGES = ("betagvae", "numpy", "torch", "torchvision", "safetensors")
+PACKAGES = ("numpy", "torch", "torchvision", "safetensors")
 
 
 def provenance(device: torch.device) -> dict[str, Any]:
@@ -20,7 +21,10 @@ def provenance(device: torch.device) -> dict[str, Any]:
         "revision": os.environ.get("BETAGVAE_REVISION") or revision(),
         **surroundings(),
         "python": platform.python_version(),
-        "packages": {name: importlib.metadata.version(name) for name in PACKAGES},
+        "packages": {
+            "betagvae": __version__,
+            **{name: importlib.metadata.version(name) for name in PACKAGES},
+        },
         "device": device_name(device),
         "threads": torch.get_num_threads(),
         "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,

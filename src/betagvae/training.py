@@ -19,7 +19,7 @@ from betagvae.device import DeviceImages, set_up
 from betagvae.errors import UserError
 from betagvae.files import sha256, whole_file, write_csv, write_json
 from betagvae.provenance import device_name, provenance
-from betagvae.trainer import Trainer, TrainingSettings, take_steps
+from betagvae.trainer import Trainer, TrainingSettings, take_steps, trainers_of
 
 log = logging.getLogger(__name__)
 
@@ -123,13 +123,13 @@ def train(
     array = open_array(data)
     check_runs(array, runs)
     images = DeviceImages(array, device)
+    resumes = [_resume(array, settings, files, resume_seconds, device) for settings, files in runs]
+    saved = [resume.load() for resume in resumes]
+    steps = [state["trainer"]["step_number"] if state else 0 for state in saved]
+    trainers = trainers_of(images, [settings for settings, _ in runs], steps)
     histories = [
-        History(
-            Trainer(images, settings),
-            files,
-            _resume(array, settings, files, resume_seconds, device),
-        )
-        for settings, files in runs
+        History(*trainer, files, resume, state)
+        for trainer, (_, files), resume, state in zip(trainers, runs, resumes, saved, strict=True)
     ]
     train_to_the_end(histories)
     finish(histories, array, device)
@@ -172,9 +172,9 @@ def _resume(
 def _write_results(
     history: "History", array: ImageArray, device: torch.device, side_by_side: int
 ) -> None:
-    files, settings = history.files, history.trainer.settings
+    files, settings = history.files, history.settings
     write_csv(files.history, history.rows)
-    weights = history.trainer.model.state_dict()
+    weights = history.trainer.trained(history.number).state_dict()
     with whole_file(files.model) as part:
         save_file({name: value.contiguous() for name, value in weights.items()}, part)
     record = {
@@ -215,13 +215,22 @@ def check(array: ImageArray, settings: TrainingSettings) -> None:
 class History:
     """The rows of one training's history, each the mean of every term over `log_every` steps."""
 
-    def __init__(self, trainer: Trainer, files: RunFiles, resume: Resume) -> None:
-        self.trainer, self.files, self.resume = trainer, files, resume
+    def __init__(
+        self,
+        trainer: Trainer,
+        number: int,
+        files: RunFiles,
+        resume: Resume,
+        saved: dict[str, Any] | None,
+    ) -> None:
+        """Begin the history of a trainer's training of a number, or go on from what is saved."""
+        self.trainer, self.number, self.files, self.resume = trainer, number, files, resume
+        self.settings = trainer.settings[number]
         self.rows: list[dict[str, float]] = []
         self.seconds = 0.0
         self.failure: str | None = None
-        if saved := resume.load():
-            trainer.restore(saved["trainer"])
+        if saved:
+            trainer.restore(number, saved["trainer"])
             self.rows, self.seconds = saved["rows"], saved["seconds"]
             log.info("%s: going on from step %d", self.name, trainer.step_number)
         else:
@@ -230,18 +239,18 @@ class History:
     @property
     def name(self) -> str:
         """The training in words."""
-        s = self.trainer.settings
+        s = self.settings
         return f"β = {s.beta:g}, γ = {s.gamma:g}, seed {s.seed}"
 
     @property
     def left(self) -> int:
         """Steps that are still to be taken."""
-        return 0 if self.failure else self.trainer.settings.steps - self.trainer.step_number
+        return 0 if self.failure else self.settings.steps - self.trainer.step_number
 
-    def add_row(self) -> None:
-        """Wait for the steps that were queued and note their means."""
+    def add_row(self, means: dict[str, float]) -> None:
+        """Note the means of the terms since the last row."""
         step = self.trainer.step_number
-        self.rows.append({"step": step, **self.trainer.means()})
+        self.rows.append({"step": step, **means})
         if not math.isfinite(loss := self.rows[-1]["loss"]):
             self.failure = f"{self.name}: the loss is {loss} at step {step}"
             log.warning("%s; it ends here", self.failure)
@@ -253,20 +262,27 @@ class History:
 
     def state(self) -> dict[str, Any]:
         """Return all that a cut training goes on from."""
-        return {"trainer": self.trainer.state(), "rows": self.rows, "seconds": self.seconds}
+        return {
+            "trainer": self.trainer.state(self.number),
+            "rows": self.rows,
+            "seconds": self.seconds,
+        }
 
 
 def train_to_the_end(histories: Sequence[History]) -> None:
-    """Take the steps of all trainings in turns, until each is finished or has failed.
+    """Take the steps of all trainers in turns, until each training is finished or has failed.
 
-    Terms stay on the device until a row is due, so that no step waits for the one before.
+    Terms stay on the device until a row is due, so that no step waits for the one before. In a
+    stack the steps of a training that has failed go on beside the others, and count for nothing.
     """
     progress = Progress(histories)
     mark = time.monotonic()
     while active := [history for history in histories if history.left]:
-        take_steps([history.trainer for history in active], active[0].trainer.settings.log_every)
+        trainers = list(dict.fromkeys(history.trainer for history in active))
+        take_steps(trainers, active[0].settings.log_every)
+        means = {trainer: trainer.means() for trainer in trainers}
         for history in active:
-            history.add_row()
+            history.add_row(means[history.trainer][history.number])
         now = time.monotonic()
         for history in active:
             history.seconds += now - mark

@@ -1,5 +1,4 @@
 import contextlib
-import copy
 import csv
 import dataclasses
 import itertools
@@ -58,7 +57,7 @@ def data(tmp_path_factory):
 
 def trainer(data, **changes):
     images = DeviceImages(open_array(data), CPU)
-    return Trainer(images, dataclasses.replace(SETTINGS, **changes))
+    return Trainer(images, [dataclasses.replace(SETTINGS, **changes)])
 
 
 def weights(module):
@@ -79,8 +78,13 @@ def assert_same_results(one, other):
 
 
 def next_batch(run):
-    run._shuffle_if_an_epoch_begins()
-    return run.order[run.batch].flatten()
+    run._draw_if_an_epoch_begins()
+    return run.order[0, run.batch].flatten()
+
+
+def next_noise(run, stream="posterior"):
+    run._draw_if_an_epoch_begins()
+    return run.noise[stream][0, run.batch].squeeze(0)
 
 
 def test_packed_and_plain_batches_agree(tmp_path, data):
@@ -118,7 +122,7 @@ def test_beta_one_gamma_zero_is_a_plain_vae_to_the_bit(data):
     optimiser = torch.optim.Adam(plain.parameters(), 1e-3, fused=True)
     x = DeviceImages(open_array(data), CPU).batch(next_batch(trainer(data)))
     mean, log_variance = plain.encoder(x)
-    noise = torch.randn(mean.shape, generator=generator(0, "posterior"))
+    noise = next_noise(trainer(data))
     logits = plain.decoder(mean + torch.exp(0.5 * log_variance) * noise)
     error = torch.nn.functional.binary_cross_entropy_with_logits(logits, x, reduction="none")
     kl = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance)
@@ -178,7 +182,7 @@ def test_the_golden_history(data, tmp_path):
     assert [float(row["loss"]) for row in rows] == pytest.approx(GOLDEN_LOSSES, rel=1e-4)
 
 
-GOLDEN_LOSSES = [3064.5588, 2855.1221, 2846.8560]
+GOLDEN_LOSSES = [2993.2500, 2856.1978, 2845.3955]
 
 
 def test_bfloat16_rounds_products_and_nothing_else(data, monkeypatch):
@@ -193,10 +197,10 @@ def test_bfloat16_rounds_products_and_nothing_else(data, monkeypatch):
     for module in (rounded.model, rounded.discriminator):
         for parameter in module.parameters():
             assert parameter.dtype == parameter.grad.dtype == torch.float32
-    exact, rounded = exact.means(), rounded.means()
+    (exact,), (rounded,) = exact.means(), rounded.means()
     for name in ("loss", "reconstruction_error", "reward", "discriminator_loss"):
         assert rounded[name] != exact[name]
-        assert rounded[name] == pytest.approx(exact[name], rel=5e-3)
+        assert rounded[name] == pytest.approx(exact[name], rel=2e-2)
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
@@ -244,7 +248,7 @@ def test_the_others_go_on_when_a_training_fails_and_are_not_trained_again(
 
     stepping = []
     step = Trainer.step
-    monkeypatch.setattr(Trainer, "step", lambda t: stepping.append(t.settings.seed) or step(t))
+    monkeypatch.setattr(Trainer, "step", lambda t: stepping.append(t.shared.seed) or step(t))
     train(data, runs(learning_rate=1e-3))
     assert stepping == [3] * SETTINGS.steps
     for name in ("a", "c"):
@@ -445,24 +449,17 @@ def test_memory_of_an_evaluation_does_not_grow_with_the_images(tmp_path):
 
 
 class PretendedGraph:
-    """Stands in for a CUDA graph where there is no GPU: replaying takes the recorded step."""
+    """Stands in for a CUDA graph where there is no GPU: replaying takes the recorded step.
+
+    Recording takes a step, where a GPU takes none; the trainer undoes it either way.
+    """
 
     trainer = None
 
-    def register_generator_state(self, stream):
-        assert stream in self.trainer.noise.values()
-
-    @classmethod
+    @staticmethod
     @contextlib.contextmanager
-    def recording(cls, graph, stream):
-        """Recording runs nothing: what the step did on the way is undone."""
-        state = copy.deepcopy(cls.trainer.state())
-        batch, order = cls.trainer.batch.clone(), cls.trainer.order.clone()
+    def recording(graph, stream):
         yield
-        cls.trainer.restore(state)
-        cls.trainer.batch.copy_(batch)
-        cls.trainer._epoch = cls.trainer.step_number // cls.trainer.batches
-        assert torch.equal(cls.trainer.order, order)
 
     def replay(self):
         for name, value in self.trainer._step().items():
@@ -472,7 +469,7 @@ class PretendedGraph:
 def test_nothing_of_the_optimisers_is_left_for_the_first_step_to_make(data):
     """A CUDA graph would make it anew, as zeros, in every replay."""
     run = trainer(data)
-    run.restore(copy.deepcopy(run.state()))
+    run.restore(0, run.state(0))
     for module, optimiser in (
         (run.model, run.optimiser),
         (run.discriminator, run.discriminator_optimiser),
@@ -493,7 +490,7 @@ def test_recording_a_step_leaves_no_trace(data, monkeypatch, gamma, first):
         plain.step()
     if first:
         plain.means()
-        recorded.restore(copy.deepcopy(plain.state()))
+        recorded.restore(0, plain.state(0))
     PretendedGraph.trainer = recorded
     monkeypatch.setattr(torch.cuda, "CUDAGraph", PretendedGraph)
     monkeypatch.setattr(torch.cuda, "graph", PretendedGraph.recording)
@@ -517,17 +514,21 @@ def test_the_gpu_is_used_without_being_asked_for(data, tmp_path):
     assert first == second
 
 
+TWO = [dataclasses.replace(SETTINGS, beta=beta, gamma=3, seed=beta) for beta in (1, 4)]
+
+
 @pytest.mark.gpu
 @pytest.mark.parametrize("gamma", [0, 10])
 def test_a_replayed_step_is_the_step(data, gamma):
     """Recording and replaying must change neither weights nor random numbers nor batches."""
     images = DeviceImages(open_array(data), torch.device("cuda"))
-    replayed, plain = (Trainer(images, dataclasses.replace(SETTINGS, gamma=gamma)) for _ in "ab")
+    settings = [dataclasses.replace(each, gamma=gamma) for each in TWO]
+    replayed, plain = (Trainer(images, settings) for _ in "ab")
     torch.cuda.synchronize()
     for _ in range(8):  # epochs have three batches
         replayed.step()
         with plain.on_stream():
-            plain._shuffle_if_an_epoch_begins()
+            plain._draw_if_an_epoch_begins()
             plain._terms = plain._step()
         plain.step_number += 1
         plain._summed += 1
@@ -539,15 +540,16 @@ def test_a_replayed_step_is_the_step(data, gamma):
 @pytest.mark.gpu
 def test_a_restored_trainer_goes_on_as_if_nothing_had_happened(data, tmp_path):
     images = DeviceImages(open_array(data), torch.device("cuda"))
-    whole, cut, other = (Trainer(images, SETTINGS) for _ in range(3))
+    whole, cut, other = (Trainer(images, TWO) for _ in range(3))
     for _ in range(8):
         whole.step()
     for _ in range(5):
         cut.step()
     cut.means()
-    resume = Resume(tmp_path / "model.resume.pt", {}, every_seconds=0)
-    resume.save_if_due({"trainer": cut.state(), "rows": []})
-    other.restore(resume.load()["trainer"])
+    for i in range(2):
+        resume = Resume(tmp_path / f"{i}.resume.pt", {}, every_seconds=0)
+        resume.save_if_due({"trainer": cut.state(i), "rows": []})
+        other.restore(i, resume.load()["trainer"])
     for _ in range(3):
         other.step()
     whole.means(), other.means()

@@ -16,7 +16,7 @@ from betagvae.device import PRECISIONS, DeviceImages, generator, set_up
 from betagvae.errors import UserError
 from betagvae.evaluation import BATCH_SIZES, Codes, EvaluationSettings, evaluate_split
 from betagvae.provenance import provenance
-from betagvae.trainer import Trainer, TrainingSettings, take_steps
+from betagvae.trainer import Trainer, TrainingSettings, take_steps, trainers_of
 from betagvae.training import check
 
 Span = tuple[float, float]
@@ -65,7 +65,9 @@ class Workbench:
             check(opened, s)
             first = s.seed + self.number * self.mode.trainings
             seeds = range(first, first + self.mode.trainings)
-            self.trainers.append([Trainer(images, replace(s, seed=seed)) for seed in seeds])
+            of_seeds = [replace(s, seed=seed) for seed in seeds]
+            trainers = trainers_of(images, of_seeds, [0] * len(of_seeds))
+            self.trainers.append(list(dict.fromkeys(trainer for trainer, _ in trainers)))
 
     def train(self, cell: int, steps: int) -> Span:
         """Take steps with the trainers of one method."""
@@ -79,7 +81,7 @@ class Workbench:
         codes = Codes(trainer.model, trainer.images, indices_n)
         measured_n = torch.ones(images, dtype=torch.bool)
         noise = generator(0, "posterior", self.device)
-        settings = EvaluationSettings(self.mode.threads, precision=trainer.settings.precision)
+        settings = EvaluationSettings(self.mode.threads, precision=trainer.shared.precision)
         return self._timed(
             lambda: evaluate_split(codes, measured_n, trainer.likelihood, noise, settings)
         )
