@@ -51,7 +51,6 @@ def set_up(threads: int, precision: str = "float32") -> torch.device:
     products = PRECISIONS[precision].float32_products
     torch.backends.cuda.matmul.fp32_precision = products
     torch.backends.cudnn.conv.fp32_precision = products
-    torch.backends.cuda.matmul.allow_bf16_reduced_precision_reduction = False
     # cuBLAS is deterministic with a fixed workspace; it reads this when it is first used.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(True)
@@ -80,7 +79,7 @@ def computing_in(precision: str, device: torch.device) -> torch.autocast:
     reaches as far as float32.
     """
     enabled = PRECISIONS[precision].dtype == torch.bfloat16
-    # No weight is used twice in a step, and what is cached would not outlive a CUDA graph.
+    # No weight is used twice in a step.
     return torch.autocast(device.type, torch.bfloat16, enabled=enabled, cache_enabled=False)
 
 

@@ -303,11 +303,12 @@ def trainers_of(
 
     `first_steps` are the steps that each has taken already.
     """
-    stacks: dict[tuple[object, ...], list[int]] = {}
+    if images.device.type != "cuda":
+        return [(Trainer(images, [of_training]), 0) for of_training in settings]
+    stacks: dict[tuple[str, int], list[int]] = {}
     for i, (of_training, step) in enumerate(zip(settings, first_steps, strict=True)):
         alike = repr(replace(of_training, beta=0, gamma=bool(of_training.gamma), seed=0))
-        alone = None if images.device.type == "cuda" else i
-        stacks.setdefault((alike, step, alone), []).append(i)
+        stacks.setdefault((alike, step), []).append(i)
     found = {}
     for members in stacks.values():
         trainer = Trainer(images, [settings[i] for i in members])

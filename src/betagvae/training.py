@@ -51,10 +51,10 @@ class Resume:
             return None
         return saved
 
-    def save_if_due(self, state: dict[str, Any]) -> None:
-        """Save, unless that was done only a moment ago."""
-        if time.monotonic() - self._saved >= self.every_seconds:
-            self.save(state)
+    @property
+    def due(self) -> bool:
+        """Whether the last saving was not only a moment ago."""
+        return time.monotonic() - self._saved >= self.every_seconds
 
     def save(self, state: dict[str, Any]) -> None:
         """Save, in place of what was saved before."""
@@ -257,8 +257,8 @@ class History:
 
     def save_if_due(self) -> None:
         """Save what a cut training goes on from, if it is time; never what has failed."""
-        if not self.failure:
-            self.resume.save_if_due(self.state())
+        if not self.failure and self.resume.due:
+            self.resume.save(self.state())
 
     def state(self) -> dict[str, Any]:
         """Return all that a cut training goes on from."""

@@ -11,13 +11,15 @@ import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
 from image_arrays import write_array
+from tiny_training import SETTINGS
 
 from betagvae import objective
 from betagvae.arrays import open_array
 from betagvae.device import DeviceImages, generator, set_up
+from betagvae.errors import UserError
 from betagvae.evaluation import Codes, EvaluationSettings, evaluate_split
 from betagvae.networks import Discriminator, VariationalAutoencoder, initialise
-from betagvae.trainer import Trainer, TrainingSettings, trainers_of
+from betagvae.trainer import Trainer, trainers_of
 
 if not torch.cuda.is_available():
     os.environ["TRITON_INTERPRET"] = "1"  # read when the kernels are defined
@@ -28,8 +30,6 @@ GPU = torch.cuda.is_available()
 DEVICE = torch.device("cuda" if GPU else "cpu")
 TRAININGS, BATCH, LATENTS = 2, 3, 5
 TOLERANCES = {"float32": 2e-5, "tf32": 2e-2, "bfloat16": 8e-2}
-
-
 WRONG = pytest.mark.xfail(
     GPU, reason="a gradient in bfloat16 was wrong on an H100: it is not offered on a GPU"
 )
@@ -172,24 +172,8 @@ def test_gathered_images_are_those_of_the_array(tmp_path, packed, channels):
     torch.testing.assert_close(found.permute(0, 3, 1, 2).cpu(), images.batch(indices))
 
 
-SETTINGS = TrainingSettings(
-    beta=4,
-    gamma=10,
-    seed=0,
-    steps=4,
-    batch_size=2,
-    learning_rate=1e-3,
-    network="burgess",
-    latents=LATENTS,
-    likelihood="bernoulli",
-    reward="probability",
-    discriminator_layers=2,
-    discriminator_units=16,
-    discriminator_learning_rate=1e-3,
-    log_every=2,
-    threads=1,
-)
-TWO = [SETTINGS, dataclasses.replace(SETTINGS, beta=1, gamma=3, seed=1)]
+SMALLER = dataclasses.replace(SETTINGS, steps=4, batch_size=2, latents=LATENTS)
+TWO = [SMALLER, dataclasses.replace(SMALLER, beta=1, gamma=3, seed=1)]
 
 
 @pytest.fixture(scope="module")
@@ -262,9 +246,9 @@ def test_a_training_gets_the_same_bytes_in_any_stack(data, precision):
 @pytest.mark.gpu
 def test_what_can_advance_together_is_stacked(data):
     images = DeviceImages(open_array(data), DEVICE)
-    plain = dataclasses.replace(SETTINGS, gamma=0)
-    other = dataclasses.replace(SETTINGS, learning_rate=1e-4)
-    found = trainers_of(images, [SETTINGS, plain, TWO[1], other, TWO[1]], [0, 0, 0, 0, 2])
+    plain = dataclasses.replace(SMALLER, gamma=0)
+    other = dataclasses.replace(SMALLER, learning_rate=1e-4)
+    found = trainers_of(images, [SMALLER, plain, TWO[1], other, TWO[1]], [0, 0, 0, 0, 2])
     first = found[0][0]
     assert [(t is first, number) for t, number in found] == [
         (True, 0),
@@ -274,3 +258,13 @@ def test_what_can_advance_together_is_stacked(data):
         (False, 0),
     ]
     assert len({id(t) for t, _ in found}) == 4
+
+
+def test_what_a_gpu_cannot_do_ends_in_one_line(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    with pytest.raises(UserError, match="bfloat16 is for processors: on a GPU choose tf32 or"):
+        set_up(1, "bfloat16")
+    monkeypatch.delenv("CC", raising=False)
+    monkeypatch.setattr(stacked, "which", lambda name: None)
+    with pytest.raises(UserError, match="needs a C compiler and Python's headers"):
+        stacked.stack([], torch.device("cuda"), "float32")

@@ -15,6 +15,7 @@ import pytest
 import torch
 from image_arrays import write_array
 from safetensors.torch import load_file
+from tiny_training import SETTINGS
 
 from betagvae import objective, training
 from betagvae.arrays import open_array
@@ -24,28 +25,10 @@ from betagvae.evaluation import EvaluationSettings, evaluate, load_model
 from betagvae.files import read_json
 from betagvae.networks import VariationalAutoencoder, initialise
 from betagvae.provenance import device_name
-from betagvae.trainer import Trainer, TrainingSettings
+from betagvae.trainer import Trainer
 from betagvae.training import Resume, RunFiles, train
 
 CPU = torch.device("cpu")
-SETTINGS = TrainingSettings(
-    beta=4,
-    gamma=10,
-    seed=0,
-    steps=6,
-    batch_size=4,
-    learning_rate=1e-3,
-    network="burgess",
-    latents=10,
-    likelihood="bernoulli",
-    reward="probability",
-    discriminator_layers=2,
-    discriminator_units=16,
-    discriminator_learning_rate=1e-3,
-    log_every=2,
-    threads=1,
-    precision="float32",
-)
 
 
 @pytest.fixture(scope="module")
@@ -187,7 +170,7 @@ GOLDEN_LOSSES = [2993.2500, 2856.1978, 2845.3955]
 
 def test_bfloat16_rounds_products_and_nothing_else(data, monkeypatch):
     """Logits, losses and weights stay float32, and the losses differ by little."""
-    exact, rounded = trainer(data), trainer(data, precision="bfloat16")
+    exact, rounded = (trainer(data, seed=1, precision=p) for p in ("float32", "bfloat16"))
     seen = []
     likelihood = rounded.likelihood
     monkeypatch.setattr(rounded, "likelihood", lambda *x: seen.append(x) or likelihood(*x))
@@ -200,7 +183,7 @@ def test_bfloat16_rounds_products_and_nothing_else(data, monkeypatch):
     (exact,), (rounded,) = exact.means(), rounded.means()
     for name in ("loss", "reconstruction_error", "reward", "discriminator_loss"):
         assert rounded[name] != exact[name]
-        assert rounded[name] == pytest.approx(exact[name], rel=2e-2)
+        assert rounded[name] == pytest.approx(exact[name], rel=5e-3)
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
@@ -548,7 +531,7 @@ def test_a_restored_trainer_goes_on_as_if_nothing_had_happened(data, tmp_path):
     cut.means()
     for i in range(2):
         resume = Resume(tmp_path / f"{i}.resume.pt", {}, every_seconds=0)
-        resume.save_if_due({"trainer": cut.state(i), "rows": []})
+        resume.save({"trainer": cut.state(i), "rows": []})
         other.restore(i, resume.load()["trainer"])
     for _ in range(3):
         other.step()

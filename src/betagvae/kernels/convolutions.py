@@ -1,48 +1,54 @@
-"""Triton kernels of the networks, for a GPU: each does a layer of several trainings at once.
-
-At batch 64 a layer of one training is too small to fill a GPU and over before the next kernel has
-started. All trainings of a stack hence go through a layer together, a kernel for each, and bias,
-activation and its derivative are part of the kernel. What a training gets does not depend on the
-trainings beside it: sums are split by shapes alone.
-
-Feature maps are N×H×W×C, channels last, the images of all S trainings one after the other. Weights
-of either kind of 4×4 convolution are S×(channels of the smaller map)×16×(channels of the larger).
-"""
+"""Convolutions of kernel 4, stride 2 and padding 1, transposed ones, and their gradients."""
 
 from __future__ import annotations
-
-from dataclasses import dataclass
 
 import torch
 import triton
 import triton.language as tl
 from torch import Tensor
 
+from betagvae.kernels.arithmetic import Arithmetic, activated
+from betagvae.kernels.images import padded
+
 KERNEL_AREA = 16
 """Weights of a 4×4 convolution for a pair of channels."""
 
 
-@dataclass(frozen=True)
-class Arithmetic:
-    """What products are computed in; sums are float32."""
-
-    dtype: torch.dtype
-    """Of activations, and of the factors of products."""
-    products: str
-    """How float32 factors are multiplied, in Triton's words."""
-
-    @property
-    def block(self) -> int:
-        """Length of the pieces in which sums are computed: 128 bytes."""
-        return 128 // self.dtype.itemsize
-
-
-_TYPES = {torch.float32: tl.float32, torch.bfloat16: tl.bfloat16}
+@triton.jit
+def _places(m, s, rows, SIDE: tl.constexpr):
+    """Return row, column and image of a training's pixels; images are those of all trainings."""
+    images = rows // (SIDE * SIDE)
+    return (m // SIDE) % SIDE, m % SIDE, s * images + m // (SIDE * SIDE)
 
 
 @triton.jit
-def _activated(y, SLOPE: tl.constexpr):
-    return tl.where(y > 0, y, y * SLOPE)
+def _window(row_m, column_m, image_m, tap_k, SIDE: tl.constexpr):
+    """Return the pixels of twice the side that taps of a 4×4 window see, and which there are."""
+    row_mk = 2 * row_m[:, None] + (tap_k // 4 - 1)[None, :]
+    column_mk = 2 * column_m[:, None] + (tap_k % 4 - 1)[None, :]
+    seen_mk = (row_mk >= 0) & (row_mk < 2 * SIDE) & (column_mk >= 0) & (column_mk < 2 * SIDE)
+    pixel_mk = image_m[:, None] * (4 * SIDE * SIDE) + row_mk * (2 * SIDE) + column_mk
+    return pixel_mk, seen_mk
+
+
+@triton.jit
+def _finish(
+    y_mn,
+    y,
+    at_mn,
+    inside_m,
+    bias,
+    bias_n,
+    activation,
+    BIAS: tl.constexpr,
+    DERIVATIVE: tl.constexpr,
+):
+    """Write a layer's activations from sums, or the sums' gradient from the activations'."""
+    if BIAS:
+        y_mn = activated(y_mn + tl.load(bias + bias_n)[None, :], 0.0)
+    if DERIVATIVE:
+        y_mn = tl.where(tl.load(activation + at_mn, inside_m[:, None], 0.0) > 0, y_mn, 0.0)
+    tl.store(y + at_mn, y_mn.to(y.dtype.element_ty), inside_m[:, None])
 
 
 @triton.jit
@@ -69,29 +75,19 @@ def _convolve(
     m = tl.program_id(0) * BLOCK_M + tl.arange(0, BLOCK_M)
     inside_m = m < rows
     n = tl.arange(0, Y)
-    row_m = (m // SIDE) % SIDE
-    column_m = m % SIDE
-    image_m = s * (rows // (SIDE * SIDE)) + m // (SIDE * SIDE)
-    x_m = image_m * (4 * SIDE * SIDE)
+    row_m, column_m, image_m = _places(m, s, rows, SIDE)
     weight += s * (Y * 16 * C)
     y_mn = tl.zeros((BLOCK_M, Y), tl.float32)
     for first in range(0, 16 * X, BLOCK_K):
         k = first + tl.arange(0, BLOCK_K)
         tap_k, channel_k = k // X, k % X
-        row_mk = 2 * row_m[:, None] + (tap_k // 4 - 1)[None, :]
-        column_mk = 2 * column_m[:, None] + (tap_k % 4 - 1)[None, :]
-        seen_mk = (row_mk >= 0) & (row_mk < 2 * SIDE) & (column_mk >= 0) & (column_mk < 2 * SIDE)
-        pixel_mk = x_m[:, None] + row_mk * (2 * SIDE) + column_mk
+        pixel_mk, seen_mk = _window(row_m, column_m, image_m, tap_k, SIDE)
         x_mk = tl.load(x + pixel_mk * X + channel_k[None, :], seen_mk & inside_m[:, None], 0.0)
         at_kn = (tap_k * C + channel_k)[:, None] + n[None, :] * (16 * C)
         weight_kn = tl.load(weight + at_kn, (channel_k < C)[:, None], 0.0)
         y_mn = tl.dot(x_mk.to(TYPE), weight_kn.to(TYPE), y_mn, input_precision=PRODUCTS)
     at_mn = (s * rows + m)[:, None] * Y + n[None, :]
-    if BIAS:
-        y_mn = _activated(y_mn + tl.load(bias + s * Y + n)[None, :], 0.0)
-    if DERIVATIVE:
-        y_mn = tl.where(tl.load(activation + at_mn, inside_m[:, None], 0.0) > 0, y_mn, 0.0)
-    tl.store(y + at_mn, y_mn.to(y.dtype.element_ty), inside_m[:, None])
+    _finish(y_mn, y, at_mn, inside_m, bias, s * Y + n, activation, BIAS, DERIVATIVE)
 
 
 @triton.jit
@@ -122,9 +118,7 @@ def _convolve_up(
     m = tl.program_id(0) * BLOCK_M + tl.arange(0, BLOCK_M)
     inside_m = m < rows
     n = tl.arange(0, X)
-    row_m = (m // SIDE) % SIDE
-    column_m = m % SIDE
-    image_m = s * (rows // (SIDE * SIDE)) + m // (SIDE * SIDE)
+    row_m, column_m, image_m = _places(m, s, rows, SIDE)
     x_m = image_m * (SIDE * SIDE)
     weight += s * (Y * 16 * X)
     y_mn = tl.zeros((BLOCK_M, X), tl.float32)
@@ -144,11 +138,7 @@ def _convolve_up(
         y_mn = tl.dot(x_mk.to(TYPE), weight_kn.to(TYPE), y_mn, input_precision=PRODUCTS)
     pixel_m = image_m * (4 * SIDE * SIDE) + (2 * row_m + down) * (2 * SIDE) + 2 * column_m + right
     at_mn = pixel_m[:, None] * X + n[None, :]
-    if BIAS:
-        y_mn = _activated(y_mn + tl.load(bias + s * X + n)[None, :], 0.0)
-    if DERIVATIVE:
-        y_mn = tl.where(tl.load(activation + at_mn, inside_m[:, None], 0.0) > 0, y_mn, 0.0)
-    tl.store(y + at_mn, y_mn.to(y.dtype.element_ty), inside_m[:, None])
+    _finish(y_mn, y, at_mn, inside_m, bias, s * X + n, activation, BIAS, DERIVATIVE)
 
 
 @triton.jit
@@ -177,9 +167,7 @@ def _convolve_to_image(
     down_n, right_n, channel_n = n // (2 * X), (n // X) % 2, n % X
     used_n = (n < 4 * X) & (channel_n < C)
     k = tl.arange(0, Y)
-    row_m = (m // SIDE) % SIDE
-    column_m = m % SIDE
-    image_m = s * (rows // (SIDE * SIDE)) + m // (SIDE * SIDE)
+    row_m, column_m, image_m = _places(m, s, rows, SIDE)
     weight += s * (Y * 16 * C)
     y_mn = tl.zeros((BLOCK_M, 16), tl.float32)
     for neighbour in range(9):
@@ -225,7 +213,6 @@ def _weight_gradient(
     k = tile * BLOCK_K + tl.arange(0, BLOCK_K)
     tap_k, channel_k = k // X, k % X
     n = tl.arange(0, Y)
-    images = rows // (SIDE * SIDE)
     sum_nk = tl.zeros((Y, BLOCK_K), tl.float32)
     sum_n = tl.zeros((Y,), tl.float32)
     # A sum of columns is a product with ones, which is faster; 16 rows are the least.
@@ -234,11 +221,8 @@ def _weight_gradient(
     for step in range(STEPS):
         m = (part * STEPS + step) * BLOCK_M + tl.arange(0, BLOCK_M)
         inside_m = m < rows
-        row_mk = 2 * ((m // SIDE) % SIDE)[:, None] + (tap_k // 4 - 1)[None, :]
-        column_mk = 2 * (m % SIDE)[:, None] + (tap_k % 4 - 1)[None, :]
-        seen_mk = (row_mk >= 0) & (row_mk < 2 * SIDE) & (column_mk >= 0) & (column_mk < 2 * SIDE)
-        image_m = s * images + m // (SIDE * SIDE)
-        pixel_mk = image_m[:, None] * (4 * SIDE * SIDE) + row_mk * (2 * SIDE) + column_mk
+        row_m, column_m, image_m = _places(m, s, rows, SIDE)
+        pixel_mk, seen_mk = _window(row_m, column_m, image_m, tap_k, SIDE)
         large_mk = tl.load(
             large + pixel_mk * X + channel_k[None, :], seen_mk & inside_m[:, None], 0.0
         )
@@ -295,167 +279,6 @@ def _sum_parts(
         tl.store(bias + s * BIASES + n, bias_n, n < BIASES)
 
 
-@triton.jit
-def _multiply(
-    left,
-    right,
-    bias,
-    activation,
-    scale,
-    product,
-    sums,
-    rows: tl.constexpr,
-    columns: tl.constexpr,
-    inner: tl.constexpr,
-    left_training: tl.constexpr,
-    left_row: tl.constexpr,
-    left_inner: tl.constexpr,
-    right_training: tl.constexpr,
-    right_inner: tl.constexpr,
-    right_column: tl.constexpr,
-    BIAS: tl.constexpr,
-    SLOPE: tl.constexpr,
-    DERIVATIVE: tl.constexpr,
-    SCALED: tl.constexpr,
-    SUMS: tl.constexpr,
-    TYPE: tl.constexpr,
-    PRODUCTS: tl.constexpr,
-    BLOCK_M: tl.constexpr,
-    BLOCK_N: tl.constexpr,
-    BLOCK_K: tl.constexpr,
-):
-    """Multiply the matrices of every training."""
-    s = tl.program_id(2)
-    m = tl.program_id(0) * BLOCK_M + tl.arange(0, BLOCK_M)
-    n = tl.program_id(1) * BLOCK_N + tl.arange(0, BLOCK_N)
-    left += s * left_training
-    right += s * right_training
-    product_mn = tl.zeros((BLOCK_M, BLOCK_N), tl.float32)
-    sum_m = tl.zeros((BLOCK_M,), tl.float32)
-    for first in range(0, inner, BLOCK_K):
-        k = first + tl.arange(0, BLOCK_K)
-        left_mk = tl.load(
-            left + m[:, None] * left_row + k[None, :] * left_inner,
-            (m < rows)[:, None] & (k < inner)[None, :],
-            0.0,
-        )
-        right_kn = tl.load(
-            right + k[:, None] * right_inner + n[None, :] * right_column,
-            (k < inner)[:, None] & (n < columns)[None, :],
-            0.0,
-        )
-        if SCALED:
-            left_mk = left_mk * tl.load(scale + s * inner + k, k < inner, 0.0)[None, :]
-        if SUMS:
-            if tl.program_id(1) == 0:
-                sum_m += tl.sum(left_mk.to(tl.float32), 1)
-        product_mn = tl.dot(
-            left_mk.to(TYPE), right_kn.to(TYPE), product_mn, input_precision=PRODUCTS
-        )
-    at_mn = (s * rows + m)[:, None] * columns + n[None, :]
-    inside_mn = (m < rows)[:, None] & (n < columns)[None, :]
-    if BIAS:
-        product_mn += tl.load(bias + s * columns + n, n < columns, 0.0)[None, :]
-        product_mn = _activated(product_mn, SLOPE)
-    if DERIVATIVE:
-        active_mn = tl.load(activation + at_mn, inside_mn, 0.0) > 0
-        product_mn = tl.where(active_mn, product_mn, product_mn * SLOPE)
-    tl.store(product + at_mn, product_mn.to(product.dtype.element_ty), inside_mn)
-    if SUMS:
-        if tl.program_id(1) == 0:
-            tl.store(sums + s * rows + m, sum_m, m < rows)
-
-
-@triton.jit
-def _likelihood(
-    logits,
-    x,
-    upstream,
-    result,
-    X: tl.constexpr,
-    C: tl.constexpr,
-    BERNOULLI: tl.constexpr,
-    GRADIENT: tl.constexpr,
-    BLOCK: tl.constexpr,
-):
-    """Write an image's reconstruction error, or its gradient for the logits."""
-    image = tl.program_id(0)
-    logits += image * (4096 * X)
-    x += image * (4096 * X)
-    total = tl.zeros((BLOCK,), tl.float32)
-    for first in range(0, 4096 * X, BLOCK):
-        at = first + tl.arange(0, BLOCK)
-        logit = tl.load(logits + at).to(tl.float32)
-        value = tl.load(x + at)
-        # exp of minus the modulus cannot overflow.
-        small = tl.exp(-tl.abs(logit))
-        mean = tl.where(logit >= 0, 1.0, small) / (1 + small)
-        if GRADIENT:
-            slope = mean - value
-            if not BERNOULLI:
-                slope = 2 * slope * mean * (1 - mean)
-            slope = tl.where(at % X < C, slope * tl.load(upstream + image), 0.0)
-            tl.store(result + image * (4096 * X) + at, slope.to(result.dtype.element_ty))
-        else:
-            if BERNOULLI:
-                error = tl.maximum(logit, 0.0) - value * logit + tl.log(1 + small)
-            else:
-                error = (mean - value) * (mean - value)
-            total += tl.where(at % X < C, error, 0.0)
-    if not GRADIENT:
-        tl.store(result + image, tl.sum(total))
-
-
-@triton.jit
-def _gather(
-    stored,
-    indices,
-    x,
-    X: tl.constexpr,
-    C: tl.constexpr,
-    PACKED: tl.constexpr,
-    BLOCK: tl.constexpr,
-):
-    """Write pixels in [0, 1], X channels last, of the images of some indices; of C channels."""
-    image = tl.program_id(0)
-    at = tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
-    pixel, channel = at // X, at % X
-    index = tl.load(indices + image)
-    if PACKED:
-        byte = tl.load(stored + index * (C * 512) + channel * 512 + pixel // 8)
-        value = ((byte.to(tl.int32) >> (7 - pixel % 8)) & 1).to(tl.float32)
-    else:
-        byte = tl.load(stored + index * (C * 4096) + channel * 4096 + pixel, channel < C, 0)
-        value = byte.to(tl.float32) / 255
-    tl.store(x + image.to(tl.int64) * (X * 4096) + at, value)
-
-
-def padded(channels: int) -> int:
-    """Return how many channels lie in memory for those of an image: what is loaded at once."""
-    return triton.next_power_of_2(channels)
-
-
-def padded_image(x_nhwc: Tensor) -> Tensor:
-    """Return an image as the kernels want it: a view of one with `padded` channels."""
-    images, height, width, channels = x_nhwc.shape
-    pixel = padded(channels)
-    if x_nhwc.stride() == (height * width * pixel, width * pixel, pixel, 1):
-        return x_nhwc
-    laid_out = x_nhwc.new_zeros((images, height, width, pixel))[..., :channels]
-    return laid_out.copy_(x_nhwc)
-
-
-def gather(stored: Tensor, indices_n: Tensor, *, packed: bool) -> Tensor:
-    """Return images in [0, 1], float32 N×64×64×C; from bytes N×C×64×64 or, packed, N×C×64×8."""
-    channels = stored.shape[1]
-    pixel = padded(channels)
-    x_nhwc = torch.empty((len(indices_n), 64, 64, pixel), device=stored.device)
-    block = 1024
-    grid = (len(indices_n), 4096 * pixel // block)
-    _gather[grid](stored, indices_n, x_nhwc, pixel, channels, packed, block)
-    return x_nhwc[..., :channels]
-
-
 def convolve(
     x_nhwc: Tensor,
     weight: Tensor,
@@ -483,8 +306,7 @@ def convolve(
         Y=width,
         BIAS=bias is not None,
         DERIVATIVE=activation is not None,
-        TYPE=_TYPES[arithmetic.dtype],
-        PRODUCTS=arithmetic.products,
+        **arithmetic.factors,
         BLOCK_M=block_m,
         BLOCK_K=min(arithmetic.block, KERNEL_AREA * pixel),
     )
@@ -515,8 +337,7 @@ def convolve_up(
         Y=width,
         BIAS=bias is not None,
         DERIVATIVE=activation is not None,
-        TYPE=_TYPES[arithmetic.dtype],
-        PRODUCTS=arithmetic.products,
+        **arithmetic.factors,
         BLOCK_M=block_m,
         BLOCK_K=min(arithmetic.block, 4 * width),
     )
@@ -539,8 +360,7 @@ def convolve_to_image(
         X=pixel,
         C=channels,
         Y=width,
-        TYPE=_TYPES[arithmetic.dtype],
-        PRODUCTS=arithmetic.products,
+        **arithmetic.factors,
         BLOCK_M=block_m,
     )
     return y_nhwc[..., :channels]
@@ -573,8 +393,7 @@ def convolution_gradients(
         C=channels,
         Y=width,
         LARGE_BIAS=up,
-        TYPE=_TYPES[arithmetic.dtype],
-        PRODUCTS=arithmetic.products,
+        **arithmetic.factors,
         STEPS=steps,
         BLOCK_M=block_m,
         BLOCK_K=block_k,
@@ -589,78 +408,3 @@ def convolution_gradients(
         BLOCK=block,
     )
     return of_weight, of_bias
-
-
-def multiply(
-    left: Tensor,
-    right: Tensor,
-    arithmetic: Arithmetic,
-    *,
-    bias: Tensor | None = None,
-    slope: float = 1,
-    activation: Tensor | None = None,
-    scale: Tensor | None = None,
-    sums: Tensor | None = None,
-    dtype: torch.dtype | None = None,
-) -> Tensor:
-    """Return the products S×M×N of matrices S×M×K and S×K×N.
-
-    With a bias S×N it is added and what is negative multiplied by `slope`, as a layer does; with
-    activations S×M×N the product is multiplied by `slope` where these are not positive. Columns of
-    the left matrix are multiplied by `scale`, S×K, and their sum is put into `sums`, S×M.
-    """
-    trainings, rows, inner = left.shape
-    columns = right.shape[2]
-    product = left.new_empty((trainings, rows, columns), dtype=dtype or arithmetic.dtype)
-    block_m, block_n = _block(rows), _block(columns)
-    if block_m < 128 or block_n < 128:
-        # More programs share the way along the inner axis.
-        block_n = min(block_n, 32)
-    block_k = min(arithmetic.block, max(16, triton.next_power_of_2(inner)))
-    _multiply[(triton.cdiv(rows, block_m), triton.cdiv(columns, block_n), trainings)](
-        *(left, right, bias, activation, scale, product, sums, rows, columns, inner),
-        *left.stride(),
-        *right.stride(),
-        BIAS=bias is not None,
-        SLOPE=slope,
-        DERIVATIVE=activation is not None,
-        SCALED=scale is not None,
-        SUMS=sums is not None,
-        TYPE=_TYPES[arithmetic.dtype],
-        PRODUCTS=arithmetic.products,
-        BLOCK_M=block_m,
-        BLOCK_N=block_n,
-        BLOCK_K=block_k,
-        num_warps=8 if block_m * block_n > 8192 else 4,
-    )
-    return product
-
-
-def _block(size: int) -> int:
-    """Return how many rows or columns a program has: no less than the tensor cores want."""
-    return min(128, max(16, triton.next_power_of_2(size)))
-
-
-def reconstruction_error(logits_nhwc: Tensor, x_nhwc: Tensor, likelihood: str) -> Tensor:
-    """Return `objective.LIKELIHOODS` of every image, N; both as `padded_image`."""
-    channels = x_nhwc.shape[3]
-    error_n = torch.empty(len(x_nhwc), device=x_nhwc.device)
-    _likelihood[(len(x_nhwc),)](
-        *(logits_nhwc, x_nhwc, None, error_n),
-        *(padded(channels), channels, likelihood == "bernoulli", False, 1024),
-    )
-    return error_n
-
-
-def reconstruction_error_gradient(
-    logits_nhwc: Tensor, x_nhwc: Tensor, likelihood: str, upstream_n: Tensor
-) -> Tensor:
-    """Return the gradient for the logits, like these, from that for the errors, N."""
-    images, height, width, channels = x_nhwc.shape
-    pixel = padded(channels)
-    gradient_nhwc = logits_nhwc.new_empty((images, height, width, pixel))
-    _likelihood[(images,)](
-        *(logits_nhwc, x_nhwc, upstream_n.contiguous(), gradient_nhwc),
-        *(pixel, channels, likelihood == "bernoulli", True, 1024),
-    )
-    return gradient_nhwc[..., :channels]

@@ -1,0 +1,130 @@
+"""Products of matrices, with what a fully connected layer does beside them."""
+
+from __future__ import annotations
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+
+from betagvae.kernels.arithmetic import Arithmetic, activated
+
+
+@triton.jit
+def _multiply(
+    left,
+    right,
+    bias,
+    activation,
+    scale,
+    product,
+    sums,
+    rows: tl.constexpr,
+    columns: tl.constexpr,
+    inner: tl.constexpr,
+    left_training: tl.constexpr,
+    left_row: tl.constexpr,
+    left_inner: tl.constexpr,
+    right_training: tl.constexpr,
+    right_inner: tl.constexpr,
+    right_column: tl.constexpr,
+    BIAS: tl.constexpr,
+    SLOPE: tl.constexpr,
+    DERIVATIVE: tl.constexpr,
+    SCALED: tl.constexpr,
+    SUMS: tl.constexpr,
+    TYPE: tl.constexpr,
+    PRODUCTS: tl.constexpr,
+    BLOCK_M: tl.constexpr,
+    BLOCK_N: tl.constexpr,
+    BLOCK_K: tl.constexpr,
+):
+    """Multiply the matrices of every training."""
+    s = tl.program_id(2)
+    m = tl.program_id(0) * BLOCK_M + tl.arange(0, BLOCK_M)
+    n = tl.program_id(1) * BLOCK_N + tl.arange(0, BLOCK_N)
+    left += s * left_training
+    right += s * right_training
+    product_mn = tl.zeros((BLOCK_M, BLOCK_N), tl.float32)
+    sum_m = tl.zeros((BLOCK_M,), tl.float32)
+    for first in range(0, inner, BLOCK_K):
+        k = first + tl.arange(0, BLOCK_K)
+        left_mk = tl.load(
+            left + m[:, None] * left_row + k[None, :] * left_inner,
+            (m < rows)[:, None] & (k < inner)[None, :],
+            0.0,
+        )
+        right_kn = tl.load(
+            right + k[:, None] * right_inner + n[None, :] * right_column,
+            (k < inner)[:, None] & (n < columns)[None, :],
+            0.0,
+        )
+        if SCALED:
+            left_mk = left_mk * tl.load(scale + s * inner + k, k < inner, 0.0)[None, :]
+        if SUMS:
+            if tl.program_id(1) == 0:
+                sum_m += tl.sum(left_mk.to(tl.float32), 1)
+        product_mn = tl.dot(
+            left_mk.to(TYPE), right_kn.to(TYPE), product_mn, input_precision=PRODUCTS
+        )
+    at_mn = (s * rows + m)[:, None] * columns + n[None, :]
+    inside_mn = (m < rows)[:, None] & (n < columns)[None, :]
+    if BIAS:
+        product_mn += tl.load(bias + s * columns + n, n < columns, 0.0)[None, :]
+        product_mn = activated(product_mn, SLOPE)
+    if DERIVATIVE:
+        active_mn = tl.load(activation + at_mn, inside_mn, 0.0) > 0
+        product_mn = tl.where(active_mn, product_mn, product_mn * SLOPE)
+    tl.store(product + at_mn, product_mn.to(product.dtype.element_ty), inside_mn)
+    if SUMS:
+        if tl.program_id(1) == 0:
+            tl.store(sums + s * rows + m, sum_m, m < rows)
+
+
+def multiply(
+    left: Tensor,
+    right: Tensor,
+    arithmetic: Arithmetic,
+    *,
+    bias: Tensor | None = None,
+    slope: float = 1,
+    activation: Tensor | None = None,
+    scale: Tensor | None = None,
+    sums: Tensor | None = None,
+    dtype: torch.dtype | None = None,
+) -> Tensor:
+    """Return the products S×M×N of matrices S×M×K and S×K×N.
+
+    With a bias S×N it is added and what is negative multiplied by `slope`, as a layer does; with
+    activations S×M×N the product is multiplied by `slope` where these are not positive. Columns of
+    the left matrix are multiplied by `scale`, S×K, and their sum is put into `sums`, S×M.
+    """
+    trainings, rows, inner = left.shape
+    columns = right.shape[2]
+    product = left.new_empty((trainings, rows, columns), dtype=dtype or arithmetic.dtype)
+    block_m, block_n = _block(rows), _block(columns)
+    if block_m < 128 or block_n < 128:
+        # More programs share the way along the inner axis.
+        block_n = min(block_n, 32)
+    block_k = min(arithmetic.block, max(16, triton.next_power_of_2(inner)))
+    _multiply[(triton.cdiv(rows, block_m), triton.cdiv(columns, block_n), trainings)](
+        *(left, right, bias, activation, scale, product, sums, rows, columns, inner),
+        *left.stride(),
+        *right.stride(),
+        BIAS=bias is not None,
+        SLOPE=slope,
+        DERIVATIVE=activation is not None,
+        SCALED=scale is not None,
+        SUMS=sums is not None,
+        **arithmetic.factors,
+        BLOCK_M=block_m,
+        BLOCK_N=block_n,
+        BLOCK_K=block_k,
+        num_warps=8 if block_m * block_n > 8192 else 4,
+    )
+    return product
+
+
+def _block(size: int) -> int:
+    """Return how many rows or columns a program has: no less than the tensor cores want."""
+    return min(128, max(16, triton.next_power_of_2(size)))
