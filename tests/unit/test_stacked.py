@@ -4,7 +4,6 @@ Without a GPU Triton interprets the kernels, in float32.
 """
 
 import dataclasses
-import os
 
 import numpy as np
 import pytest
@@ -13,18 +12,13 @@ import torch.nn.functional as F  # noqa: N812
 from image_arrays import write_array
 from tiny_training import SETTINGS
 
-from betagvae import objective
+from betagvae import kernels, objective, stacked
 from betagvae.arrays import open_array
 from betagvae.device import DeviceImages, generator, set_up
 from betagvae.errors import UserError
 from betagvae.evaluation import Codes, EvaluationSettings, evaluate_split
 from betagvae.networks import Discriminator, VariationalAutoencoder, initialise
 from betagvae.trainer import Trainer, trainers_of
-
-if not torch.cuda.is_available():
-    os.environ["TRITON_INTERPRET"] = "1"  # read when the kernels are defined
-
-from betagvae import kernels, stacked
 
 GPU = torch.cuda.is_available()
 DEVICE = torch.device("cuda" if GPU else "cpu")
