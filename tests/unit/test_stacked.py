@@ -20,6 +20,8 @@ from betagvae.evaluation import Codes, EvaluationSettings, evaluate_split
 from betagvae.networks import Discriminator, VariationalAutoencoder, initialise
 from betagvae.trainer import Trainer, trainers_of
 
+pytestmark = pytest.mark.any_device
+
 GPU = torch.cuda.is_available()
 DEVICE = torch.device("cuda" if GPU else "cpu")
 TRAININGS, BATCH, LATENTS = 2, 3, 5

@@ -154,6 +154,7 @@ def test_a_job_sees_the_schedulers_variables_and_no_python_of_the_host(contained
     assert str((contained / "data").resolve()) in binds
 
 
+@pytest.mark.any_device
 def test_a_gpu_is_passed_exactly_where_there_is_one(contained, tmp_path):
     (contained / "environment.smk").write_text(ENVIRONMENT_RULE)
     real, asked = shutil.which("singularity"), tmp_path / "asked"
