@@ -333,6 +333,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         p.error("--pairs must be positive")
     if not shutil.which(os.environ.get("CXX", "g++")):
         p.error("torch.compile needs a C++ compiler: install g++, or name another in CXX")
+    os.environ["CUDA_VISIBLE_DEVICES"] = ""  # The choices are a processor's.
     rows = []
     with TemporaryDirectory() as folder:
         for dataset in options.datasets:

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from configuration import configuration, training_settings
 from images import FACES
 from matplotlib.axes import Axes
@@ -26,7 +27,7 @@ from matplotlib.axes import Axes
 from betagvae.arrays import ImageArray, open_array
 from betagvae.bench.running import draw
 from betagvae.claims.statistics import holm
-from betagvae.device import PRECISIONS
+from betagvae.device import PRECISIONS, set_up
 from betagvae.errors import UserError
 from betagvae.figures import COLOURS, UNITS, empty_figure, save, tidy, title
 from betagvae.files import read_csv, read_json, write_csv, write_json, write_text
@@ -68,11 +69,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Train what is missing and compare."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stderr)
     configured = configuration()
+    reduced = "tf32" if torch.cuda.is_available() else "bfloat16"
     p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     p.add_argument("dataset", choices=configured["datasets"])
     p.add_argument("--array", type=Path, help="prepared images; drawn by default")
     p.add_argument("--method", choices=configured["methods"], default="beta-GVAE")
-    p.add_argument("--precision", choices=[p for p in PRECISIONS if p != EXACT], default="bfloat16")
+    p.add_argument("--precision", choices=[p for p in PRECISIONS if p != EXACT], default=reduced)
     p.add_argument("--seeds", type=int, default=5)
     p.add_argument("--steps", type=int, default=3000)
     p.add_argument("--learning-rate", type=float, default=5e-4)
@@ -85,6 +87,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     changes = {key: getattr(options, key) for key in ("steps", "learning_rate", "log_every")}
     settings = training_settings(options.dataset, options.method, **changes)
     try:
+        set_up(1, options.precision)  # before anything is trained that it would refuse later
         folder = options.output / f"{options.dataset}_{options.method}"
         path = options.array or draw(options.dataset, folder, options.processes, FACES)
         array = open_array(path)

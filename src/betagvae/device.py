@@ -97,9 +97,19 @@ class DeviceImages:
     """A data set's stored bytes, resident on the device; batches are gathered by index.
 
     On a CPU the bytes stay memory-mapped, and the operating system's cache holds them.
+
+    Raises
+    ------
+    UserError
+        When a GPU's kernels cannot be compiled on this machine.
     """
 
     def __init__(self, array: ImageArray, device: torch.device) -> None:
+        if device.type == "cuda":
+            # Imported where a GPU is used, since Triton exists for Linux alone.
+            from betagvae.kernels import check_compiler
+
+            check_compiler()
         # Copy-on-write pages: PyTorch wants memory that may be written, and nothing writes.
         stored = np.memmap(
             array.stored.filename,

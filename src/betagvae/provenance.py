@@ -13,6 +13,7 @@ from betagvae import __version__
 from betagvae.surroundings import revision, surroundings
 
 PACKAGES = ("numpy", "torch", "torchvision", "safetensors")
+GPU_PACKAGES = ("triton",)
 
 
 def provenance(device: torch.device) -> dict[str, Any]:
@@ -21,10 +22,7 @@ def provenance(device: torch.device) -> dict[str, Any]:
         "revision": os.environ.get("BETAGVAE_REVISION") or revision(),
         **surroundings(),
         "python": platform.python_version(),
-        "packages": {
-            "betagvae": __version__,
-            **{name: importlib.metadata.version(name) for name in PACKAGES},
-        },
+        "packages": packages(device),
         "device": device_name(device),
         "threads": torch.get_num_threads(),
         "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
@@ -32,6 +30,12 @@ def provenance(device: torch.device) -> dict[str, Any]:
             torch.cuda.max_memory_allocated(device) // 2**20 if device.type == "cuda" else 0
         ),
     }
+
+
+def packages(device: torch.device) -> dict[str, str]:
+    """Return the versions of the packages that results on a device depend on."""
+    names = (*PACKAGES, *(GPU_PACKAGES if device.type == "cuda" else ()))
+    return {"betagvae": __version__, **{name: importlib.metadata.version(name) for name in names}}
 
 
 def device_name(device: torch.device) -> str:

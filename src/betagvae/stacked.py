@@ -9,11 +9,9 @@ Shape suffixes: S trainings, B images of each, N images of all, L latents, C cha
 from __future__ import annotations
 
 import copy
-import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from shutil import which
 
 import torch
 from torch import Tensor, nn
@@ -25,6 +23,8 @@ from betagvae.errors import UserError
 from betagvae.networks import SMALLEST_MAP, Discriminator, VariationalAutoencoder
 
 AREA = SMALLEST_MAP**2
+MOST_IMAGES = 2**16 - 1
+"""At once: kernels count the values of the largest map, 2¹⁵ an image, in 32 bits."""
 
 
 @dataclass(frozen=True)
@@ -206,7 +206,18 @@ class StackedAutoencoder(Stacked):
         self._decoder = self._layers([*kinds, (UpConvolution, 1.0)], self._first)
 
     def encoder(self, x_nchw: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the posterior's mean and log variance, each N×L, as `networks.Encoder`."""
+        """Return the posterior's mean and log variance, each N×L, as `networks.Encoder`.
+
+        Raises
+        ------
+        UserError
+            When there are more than `MOST_IMAGES`.
+        """
+        if len(x_nchw) > MOST_IMAGES:
+            raise UserError(
+                f"{len(x_nchw):,} images at once are more than a GPU's kernels can count "
+                f"({MOST_IMAGES:,}): lower batch_size or trainings_per_job"
+            )
         x_nhwc = kernels.padded_image(x_nchw.permute(0, 2, 3, 1))
         posterior_sbl = _Chained.apply(self._encoder, x_nhwc, *self.stack[: self._first])
         return posterior_sbl.flatten(0, 1).chunk(2, dim=1)
@@ -252,7 +263,7 @@ class StackedDiscriminator(Stacked):
         self._chain = self._layers([(Linear, slope) for slope in [*hidden, 1.0]], 0)
 
     def forward(self, codes_sbl: Tensor) -> Tensor:
-        """Return one logit a code, S×B."""
+        """Return one logit a code, S×B, and keep what `gradients` needs until the next call."""
         h = codes_sbl.detach()
         self._inputs = []
         for layer in self._chain:
@@ -271,7 +282,7 @@ class StackedDiscriminator(Stacked):
     def gradients(self, loss: Tensor) -> list[Tensor]:
         """Return the gradient of a loss of the last logits for every parameter."""
         (scale_sb,) = torch.autograd.grad(loss, self._logits, retain_graph=True)
-        found = []
+        scale_sb, found = scale_sb.contiguous(), []
         for layer, h, d in zip(self._chain, self._inputs, self._derivatives[1:], strict=True):
             found += layer.of_parameters(d, h, scale_sb)
         return [tensor.view_as(p) for tensor, p in zip(found, self.stack, strict=True)]
@@ -302,18 +313,7 @@ def reconstruction_error(logits_nchw: Tensor, x_nchw: Tensor, likelihood: str) -
 
 
 def stack(modules: Sequence[nn.Module], device: torch.device, precision: str) -> Stacked:
-    """Return modules of one kind as one.
-
-    Raises
-    ------
-    UserError
-        When there is no C compiler, with which Triton links its kernels to Python.
-    """
-    if device.type == "cuda" and not (os.environ.get("CC") or which("gcc") or which("clang")):
-        raise UserError(
-            "a GPU's kernels are compiled when they are first used, which needs a C compiler and "
-            "Python's headers (Debian: apt install gcc libc6-dev python3-dev)"
-        )
+    """Return modules of one kind as one."""
     kind = StackedDiscriminator if isinstance(modules[0], Discriminator) else StackedAutoencoder
     return kind(modules, device, precision)
 

@@ -297,13 +297,17 @@ def take_steps(trainers: Sequence[Trainer], steps: int) -> None:
 
 
 def trainers_of(
-    images: DeviceImages, settings: Sequence[TrainingSettings], first_steps: Sequence[int]
+    images: DeviceImages,
+    settings: Sequence[TrainingSettings],
+    first_steps: Sequence[int],
+    *,
+    stacked: bool | None = None,
 ) -> list[tuple[Trainer, int]]:
     """Return each training's trainer and its number there; on a GPU, what can be is stacked.
 
-    `first_steps` are the steps that each has taken already.
+    `first_steps` are the steps that each has taken already; `stacked` as in `Trainer`.
     """
-    if images.device.type != "cuda":
+    if not (images.device.type == "cuda" if stacked is None else stacked):
         return [(Trainer(images, [of_training]), 0) for of_training in settings]
     stacks: dict[tuple[str, int], list[int]] = {}
     for i, (of_training, step) in enumerate(zip(settings, first_steps, strict=True)):
@@ -311,6 +315,6 @@ def trainers_of(
         stacks.setdefault((alike, step), []).append(i)
     found = {}
     for members in stacks.values():
-        trainer = Trainer(images, [settings[i] for i in members])
+        trainer = Trainer(images, [settings[i] for i in members], stacked=stacked)
         found.update({i: (trainer, number) for number, i in enumerate(members)})
     return [found[i] for i in range(len(settings))]

@@ -18,7 +18,7 @@ from betagvae.arrays import ImageArray, open_array
 from betagvae.device import DeviceImages, set_up
 from betagvae.errors import UserError
 from betagvae.files import sha256, whole_file, write_csv, write_json
-from betagvae.provenance import device_name, provenance
+from betagvae.provenance import device_name, packages, provenance
 from betagvae.trainer import Trainer, TrainingSettings, take_steps, trainers_of
 
 log = logging.getLogger(__name__)
@@ -163,7 +163,7 @@ def _resume(
     identity = {
         "settings": repr(settings),
         "data": array.metadata["hashes"]["array"]["sha256"],
-        "torch": str(torch.__version__),
+        "packages": packages(device),
         "device": device_name(device),
     }
     return Resume(files.resume, identity, every_seconds)

@@ -4,6 +4,7 @@ Without a GPU Triton interprets the kernels, in float32.
 """
 
 import dataclasses
+from functools import partial
 
 import numpy as np
 import pytest
@@ -12,11 +13,12 @@ import torch.nn.functional as F  # noqa: N812
 from image_arrays import write_array
 from tiny_training import SETTINGS
 
-from betagvae import kernels, objective, stacked
+from betagvae import kernels, objective, stacked, training
 from betagvae.arrays import open_array
-from betagvae.device import DeviceImages, generator, set_up
+from betagvae.device import PRECISIONS, DeviceImages, generator, set_up
 from betagvae.errors import UserError
 from betagvae.evaluation import Codes, EvaluationSettings, evaluate_split
+from betagvae.files import read_csv
 from betagvae.networks import Discriminator, VariationalAutoencoder, initialise
 from betagvae.trainer import Trainer, trainers_of
 
@@ -27,15 +29,26 @@ DEVICE = torch.device("cuda" if GPU else "cpu")
 TRAININGS, BATCH, LATENTS = 2, 3, 5
 TOLERANCES = {"float32": 2e-5, "tf32": 2e-2, "bfloat16": 8e-2}
 WRONG = pytest.mark.xfail(
-    GPU, reason="a gradient in bfloat16 was wrong on an H100: it is not offered on a GPU"
+    reason="the decoder's last gradient in bfloat16 was wrong on an H100: it is not offered there"
 )
 
 
-@pytest.fixture(params=["float32", "tf32", pytest.param("bfloat16", marks=WRONG)])
+@pytest.fixture(params=["float32", "tf32", "bfloat16"])
 def precision(request):
     if request.param != "float32" and not GPU:
         pytest.skip("Triton's interpreter computes in float32 only")
     return request.param
+
+
+@pytest.fixture
+def arithmetic(precision):
+    kept = PRECISIONS[precision]
+    return kernels.Arithmetic(kept.dtype, kept.stacked_products)
+
+
+def expect_what_is_wrong(request, precision, channels):
+    if precision == "bfloat16" and channels == 3:
+        request.applymarker(WRONG)
 
 
 def modules(build):
@@ -82,11 +95,80 @@ def exact_encoder(encoder, x_bchw):
     return encoder.posterior(h).chunk(2, dim=1)
 
 
+def farthest(found_sd, expected_sd):
+    """Return the largest relative distance of one training's one channel."""
+    return max(
+        distance(one_d, other_d)
+        for one, other in zip(found_sd, expected_sd, strict=True)
+        for one_d, other_d in zip(one, other, strict=True)
+    )
+
+
+@pytest.mark.parametrize(("side", "width", "channels"), [(4, 64, 32), (32, 32, 3), (32, 32, 1)])
+def test_every_convolution_is_pytorch_s(request, precision, arithmetic, side, width, channels):
+    """Of what the kernels are given, in the precision that they have it in."""
+    expect_what_is_wrong(request, precision, channels)
+    images, area = TRAININGS * BATCH, kernels.convolutions.KERNEL_AREA
+    random = torch.Generator().manual_seed(0)
+
+    def maps(*shape):
+        return torch.randn(shape, generator=random).to(DEVICE, arithmetic.dtype)
+
+    small, active = maps(images, side, side, width), maps(images, side, side, width)
+    large = kernels.padded_image(maps(images, 2 * side, 2 * side, channels))
+    weight = maps(TRAININGS, width, area, channels).float()
+    small_bias, large_bias = (maps(TRAININGS, n).float() for n in (width, channels))
+
+    found = {
+        "convolve": kernels.convolve(large, weight, arithmetic, bias=small_bias),
+        "of input": kernels.convolve(large, weight, arithmetic, activation=active),
+    }
+    if channels > 4:
+        found["up"] = kernels.convolve_up(small, weight, arithmetic, bias=large_bias)
+    else:
+        found["up"] = kernels.convolve_to_image(small, weight, large_bias, arithmetic)
+    sums = {
+        up: kernels.convolution_gradients(small, large, weight, arithmetic, up=up)
+        for up in (False, True)
+    }
+
+    def exact(map_nhwc):
+        """Return S×B×C×H×W."""
+        map_nchw = map_nhwc.permute(0, 3, 1, 2).cpu().double()
+        return map_nchw.unflatten(0, (TRAININGS, BATCH))
+
+    taps = weight.cpu().double().view(TRAININGS, width, 4, 4, channels).permute(0, 1, 4, 2, 3)
+    geometry = {"stride": 2, "padding": 1}
+    expected = {name: [] for name in (*found, "of weight")}
+    for s in range(TRAININGS):
+        of_small, of_large, kernel = exact(small)[s], exact(large)[s], taps[s]
+        down = F.conv2d(of_large, kernel, **geometry)
+        bias = small_bias[s].cpu().double()[:, None, None]
+        expected["convolve"].append((down + bias).relu())
+        expected["of input"].append(down * (exact(active)[s] > 0))
+        up = F.conv_transpose2d(of_small, kernel, large_bias[s].cpu().double(), **geometry)
+        expected["up"].append(up.relu() if channels > 4 else up)
+        of_weight = torch.nn.grad.conv2d_weight(of_large, kernel.shape, of_small, **geometry)
+        expected["of weight"].append(of_weight)
+    tolerance = {"float32": 2e-6, "tf32": 2e-3, "bfloat16": 1e-2}[precision]
+    for name, map_nhwc in found.items():
+        by_channel = exact(map_nhwc).transpose(1, 2)
+        assert farthest(by_channel, torch.stack(expected[name]).transpose(1, 2)) < tolerance, name
+    for up, (of_weight, of_bias) in sums.items():
+        gradient = of_weight.view_as(weight).unflatten(2, (4, 4)).permute(0, 1, 4, 2, 3)
+        assert farthest(gradient, torch.stack(expected["of weight"])) < tolerance
+        assert distance(of_bias, exact(large if up else small).sum((1, 3, 4))) < tolerance
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("network", "channels", "likelihood"),
     [("higgins", 3, "squared_error"), ("burgess", 1, "bernoulli")],
 )
-def test_errors_and_gradients_are_those_of_the_modules(precision, network, channels, likelihood):
+def test_errors_and_gradients_are_those_of_the_modules(
+    request, precision, network, channels, likelihood
+):
+    expect_what_is_wrong(request, precision, channels)
     random = torch.Generator().manual_seed(0)
     models = modules(lambda: VariationalAutoencoder(network, channels, LATENTS))
     stack = stacked.stack(models, DEVICE, precision)
@@ -95,7 +177,8 @@ def test_errors_and_gradients_are_those_of_the_modules(precision, network, chann
 
     moments = stack.encoder(x_nchw.to(DEVICE))
     z_nl = objective.sample_posterior(*moments, noise_nl.to(DEVICE))
-    error_n = stack.likelihood(likelihood)(stack.decoder(z_nl), x_nchw.to(DEVICE))
+    logits_nchw = stack.decoder(z_nl)
+    error_n = stack.likelihood(likelihood)(logits_nchw, x_nchw.to(DEVICE))
     kl_nl = objective.kl_divergence_per_latent(*moments)
     found = torch.autograd.grad(error_n.sum() + kl_nl.sum(), list(stack.parameters()))
 
@@ -118,6 +201,7 @@ def test_errors_and_gradients_are_those_of_the_modules(precision, network, chann
         gradients = torch.autograd.grad(error_b.sum() + kl_bl.sum(), list(model.parameters()))
         tolerance = TOLERANCES[precision]
         assert distance([m[rows] for m in moments], exact) < tolerance
+        assert distance(logits_nchw[rows], logits) < tolerance
         assert distance(error_n[rows], error_b) < tolerance
         for one, other in zip(found, in_stack_order(model, gradients), strict=True):
             assert distance(one[i], other) < 3 * tolerance
@@ -172,13 +256,17 @@ SMALLER = dataclasses.replace(SETTINGS, steps=4, batch_size=2, latents=LATENTS)
 TWO = [SMALLER, dataclasses.replace(SMALLER, beta=1, gamma=3, seed=1)]
 
 
+def write_data(folder, channels):
+    images = np.random.default_rng(0).integers(0, 256, (12, channels, 64, 64), dtype=np.uint8)
+    return write_array(folder / "toy.npy", images, splits={"train": (0, 12)})
+
+
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
-    path = tmp_path_factory.mktemp("data") / "toy.npy"
-    images = np.random.default_rng(0).integers(0, 256, (12, 1, 64, 64), dtype=np.uint8)
-    return write_array(path, images, splits={"train": (0, 12)})
+    return write_data(tmp_path_factory.mktemp("data"), 1)
 
 
+@pytest.mark.slow
 def test_a_stack_trains_as_the_modules_do(data):
     """Steps of a stack, of whatever device, against those that a CPU takes one by one."""
     set_up(1)
@@ -201,10 +289,34 @@ def test_a_stack_trains_as_the_modules_do(data):
         assert distance(stack.trained(i).parameters(), trainer.model.parameters()) < 1e-4
 
 
-def test_a_stack_is_evaluated_as_its_module(data):
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:(invalid value|All-NaN):RuntimeWarning")  # the interpreter's
+def test_a_training_that_fails_leaves_those_that_it_is_stacked_with_alone(
+    data, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(training, "trainers_of", partial(trainers_of, stacked=True))
+    failing = dataclasses.replace(TWO[0], beta=float("inf"), steps=1, log_every=1)
+    fine = dataclasses.replace(TWO[1], steps=1, log_every=1)
+    beside, alone = (training.RunFiles(tmp_path / name) for name in ("beside", "alone"))
+    with pytest.raises(UserError, match=r"β = inf, γ = 10, seed 0: the loss is .* 1 beside it are"):
+        training.train(data, [(failing, training.RunFiles(tmp_path / "bad")), (fine, beside)])
+    training.train(data, [(fine, alone)])
+    assert not (tmp_path / "bad" / "model.safetensors").exists()
+    assert beside.model.read_bytes() == alone.model.read_bytes()
+    for one, other in zip(read_csv(beside.history), read_csv(alone.history), strict=True):
+        assert list(map(float, one.values())) == pytest.approx(list(map(float, other.values())))
+    # What is kept beside a failure is at its end: nothing is trained again.
+    monkeypatch.setattr(Trainer, "step", None)
+    training.train(data, [(fine, beside)])
+    assert beside.model.read_bytes() == alone.model.read_bytes()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("measured", [[0, 1, 1, 0, 1], [1] * 5])
+def test_a_stack_is_evaluated_as_its_module(data, measured):
     set_up(1)
     model, _ = modules(lambda: VariationalAutoencoder("burgess", 1, LATENTS))
-    measured = torch.tensor([False, True, True, False, True])
+    measured = torch.tensor(measured, dtype=torch.bool)
     found, moments = [], []
     for each, device in ((model, "cpu"), (stacked.stack([model], DEVICE, "float32"), DEVICE)):
         device = torch.device(device)
@@ -222,15 +334,19 @@ def test_a_stack_is_evaluated_as_its_module(data):
 
 @pytest.mark.gpu
 @pytest.mark.parametrize("precision", ["float32", "tf32"])
-def test_a_training_gets_the_same_bytes_in_any_stack(data, precision):
-    images = DeviceImages(open_array(data), DEVICE)
-    settings = [dataclasses.replace(each, precision=precision) for each in TWO]
-    both, *alone = (Trainer(images, each) for each in (settings, settings[:1], settings[1:]))
+@pytest.mark.parametrize(("network", "channels"), [("burgess", 1), ("higgins", 3)])
+def test_a_training_gets_the_same_bytes_in_any_stack(tmp_path, precision, network, channels):
+    images = DeviceImages(open_array(write_data(tmp_path, channels)), DEVICE)
+    changes = {"precision": precision, "network": network, "batch_size": 12}
+    settings = [dataclasses.replace(TWO[0], seed=seed, **changes) for seed in range(9)]
+    both, *alone = (Trainer(images, each) for each in (settings, settings[:1], settings[-1:]))
+    means = []
     for trainer in (both, *alone):
         for _ in range(7):
             trainer.step()
-        trainer.means()
-    for i, trainer in enumerate(alone):
+        means.append(trainer.means())
+    for i, trainer, (alone_means,) in zip((0, -1), alone, means[1:], strict=True):
+        assert means[0][i] == pytest.approx(alone_means, rel=1e-5)
         for one, other in zip(
             both.trained(i).state_dict().values(),
             trainer.trained(0).state_dict().values(),
@@ -256,11 +372,25 @@ def test_what_can_advance_together_is_stacked(data):
     assert len({id(t) for t, _ in found}) == 4
 
 
-def test_what_a_gpu_cannot_do_ends_in_one_line(monkeypatch):
+def test_what_a_gpu_cannot_do_ends_in_one_line(data, tmp_path, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     with pytest.raises(UserError, match="bfloat16 is for processors: on a GPU choose tf32 or"):
         set_up(1, "bfloat16")
     monkeypatch.delenv("CC", raising=False)
-    monkeypatch.setattr(stacked, "which", lambda name: None)
+    with monkeypatch.context() as patch:
+        patch.setattr(kernels.compiler, "which", lambda name: None)
+        with pytest.raises(UserError, match="needs a C compiler and Python's headers"):
+            DeviceImages(open_array(data), torch.device("cuda"))
+    monkeypatch.setenv("CC", "cc")
+    monkeypatch.setattr(kernels.compiler.sysconfig, "get_path", lambda *names: str(tmp_path))
     with pytest.raises(UserError, match="needs a C compiler and Python's headers"):
-        stacked.stack([], torch.device("cuda"), "float32")
+        kernels.check_compiler()
+    tmp_path.joinpath("Python.h").touch()
+    kernels.check_compiler()
+
+
+def test_more_images_than_the_kernels_count_are_refused():
+    stack = stacked.stack([VariationalAutoencoder("burgess", 1, LATENTS)], DEVICE, "float32")
+    x_nchw = torch.empty(1, device=DEVICE).expand(2**16, 1, 64, 64)
+    with pytest.raises(UserError, match=r"65,536 images at once .* lower batch_size or trainings"):
+        stack.encoder(x_nchw)

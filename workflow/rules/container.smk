@@ -68,6 +68,7 @@ def runtime_settings():
         yield f"{name}ENV_PYTHONHOME", ""
         yield f"{name}ENV_PYTHONNOUSERSITE", "1"
         yield f"{name}ENV_MPLCONFIGDIR", str(PICTURE_CACHE)
+        yield f"{name}ENV_TRITON_CACHE_DIR", str(KERNEL_CACHE)
 
 
 def checked_environment(remedy, *in_image):
@@ -97,6 +98,7 @@ def open_image():
 # In parts, since Snakemake's linter takes a whole path for one of somebody's machine.
 GPU_DEVICE = Path(os.sep, "dev", "nvidiactl")
 PICTURE_CACHE = Path(os.sep, "tmp", f"matplotlib-{os.getuid()}")
+KERNEL_CACHE = Path(os.sep, "tmp", f"triton-{os.getuid()}")
 INSTALLATION = Path(os.sep, "opt", "betagvae")
 os.environ.pop("BETAGVAE_CONTAINER", None)
 CONTAINED = DeploymentMethod.APPTAINER in workflow.deployment_settings.deployment_method

@@ -30,7 +30,7 @@ class Mode:
     processes: int
     threads: int
     trainings: int = 1
-    """In each process, in turns."""
+    """In each process: stacked on a GPU, in turns elsewhere."""
 
     @property
     def at_a_time(self) -> int:

@@ -10,6 +10,7 @@ of either kind of 4×4 convolution are S×(channels of the smaller map)×16×(ch
 """
 
 from betagvae.kernels.arithmetic import Arithmetic
+from betagvae.kernels.compiler import check_compiler
 from betagvae.kernels.convolutions import (
     convolution_gradients,
     convolve,
@@ -26,6 +27,7 @@ from betagvae.kernels.products import multiply
 
 __all__ = [
     "Arithmetic",
+    "check_compiler",
     "convolution_gradients",
     "convolve",
     "convolve_to_image",

@@ -39,7 +39,11 @@ def _multiply(
     BLOCK_N: tl.constexpr,
     BLOCK_K: tl.constexpr,
 ):
-    """Multiply the matrices of every training."""
+    """Write a block of a training's product M×N (rows, columns) of matrices M×K and K×N (inner).
+
+    Factors lie at any strides; bias S×N, activation S×M×N, scale S×K, product and sums, S×M×N and
+    S×M, are contiguous.
+    """
     s = tl.program_id(2)
     m = tl.program_id(0) * BLOCK_M + tl.arange(0, BLOCK_M)
     n = tl.program_id(1) * BLOCK_N + tl.arange(0, BLOCK_N)
