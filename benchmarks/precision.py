@@ -1,8 +1,9 @@
 """Train the same seeds in float32 and in less, and ask whether the loss curves tell them apart.
 
-    python benchmarks/precision.py dsprites --method beta-GVAE --precision bfloat16
+    python benchmarks/precision.py dsprites --method beta-GVAE
 
-The configuration's settings, on the array of a data set; a training that is done is not repeated.
+Less is what the machine offers: bfloat16 on a processor, TF32 on a GPU. The settings are the
+configuration's; a training that is done is not repeated.
 """
 
 import argparse
@@ -27,7 +28,6 @@ from matplotlib.axes import Axes
 from betagvae.arrays import ImageArray, open_array
 from betagvae.bench.running import draw
 from betagvae.claims.statistics import holm
-from betagvae.device import PRECISIONS, set_up
 from betagvae.errors import UserError
 from betagvae.figures import COLOURS, UNITS, empty_figure, save, tidy, title
 from betagvae.files import read_csv, read_json, write_csv, write_json, write_text
@@ -74,7 +74,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     p.add_argument("dataset", choices=configured["datasets"])
     p.add_argument("--array", type=Path, help="prepared images; drawn by default")
     p.add_argument("--method", choices=configured["methods"], default="beta-GVAE")
-    p.add_argument("--precision", choices=[p for p in PRECISIONS if p != EXACT], default=reduced)
     p.add_argument("--seeds", type=int, default=5)
     p.add_argument("--steps", type=int, default=3000)
     p.add_argument("--learning-rate", type=float, default=5e-4)
@@ -87,15 +86,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     changes = {key: getattr(options, key) for key in ("steps", "learning_rate", "log_every")}
     settings = training_settings(options.dataset, options.method, **changes)
     try:
-        set_up(1, options.precision)  # before anything is trained that it would refuse later
         folder = options.output / f"{options.dataset}_{options.method}"
         path = options.array or draw(options.dataset, folder, options.processes, FACES)
         array = open_array(path)
         if array.dataset != options.dataset:
             raise UserError(f"{path} holds {array.dataset}: give the array of {options.dataset}")
-        runs = train_all(
-            array, settings, options.precision, options.seeds, folder, options.processes
-        )
+        runs = train_all(array, settings, reduced, options.seeds, folder, options.processes)
         compare(array, options.method, settings, runs, folder)
     except UserError as error:
         print(f"precision: {error}", file=sys.stderr)
