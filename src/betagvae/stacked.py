@@ -282,7 +282,7 @@ class StackedDiscriminator(Stacked):
     def gradients(self, loss: Tensor) -> list[Tensor]:
         """Return the gradient of a loss of the last logits for every parameter."""
         (scale_sb,) = torch.autograd.grad(loss, self._logits, retain_graph=True)
-        scale_sb, found = scale_sb.contiguous(), []
+        found = []
         for layer, h, d in zip(self._chain, self._inputs, self._derivatives[1:], strict=True):
             found += layer.of_parameters(d, h, scale_sb)
         return [tensor.view_as(p) for tensor, p in zip(found, self.stack, strict=True)]

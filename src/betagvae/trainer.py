@@ -63,7 +63,7 @@ class Trainer:
         self.images = images
         self.train_split = images.splits["train"]
         device = images.device
-        self.stacked = device.type == "cuda" if stacked is None else stacked
+        self.stacked = _are_stacked(images, stacked)
         self.step_number = 0
         self.model = self._networks(
             "autoencoder", lambda: VariationalAutoencoder(s.network, images.channels, s.latents)
@@ -296,6 +296,11 @@ def take_steps(trainers: Sequence[Trainer], steps: int) -> None:
             trainer.step()
 
 
+def _are_stacked(images: DeviceImages, chosen: bool | None) -> bool:
+    """Return what was chosen; where nothing was, trainings are stacked on a GPU alone."""
+    return images.device.type == "cuda" if chosen is None else chosen
+
+
 def trainers_of(
     images: DeviceImages,
     settings: Sequence[TrainingSettings],
@@ -307,8 +312,8 @@ def trainers_of(
 
     `first_steps` are the steps that each has taken already; `stacked` as in `Trainer`.
     """
-    if not (images.device.type == "cuda" if stacked is None else stacked):
-        return [(Trainer(images, [of_training]), 0) for of_training in settings]
+    if not _are_stacked(images, stacked):
+        return [(Trainer(images, [of_training], stacked=False), 0) for of_training in settings]
     stacks: dict[tuple[str, int], list[int]] = {}
     for i, (of_training, step) in enumerate(zip(settings, first_steps, strict=True)):
         alike = repr(replace(of_training, beta=0, gamma=bool(of_training.gamma), seed=0))

@@ -112,7 +112,8 @@ def multiply(
         block_n = min(block_n, 32)
     block_k = min(arithmetic.block, max(16, triton.next_power_of_2(inner)))
     _multiply[(triton.cdiv(rows, block_m), triton.cdiv(columns, block_n), trainings)](
-        *(left, right, bias, activation, scale, product, sums, rows, columns, inner),
+        *(left, right, bias, activation),
+        *(None if scale is None else scale.contiguous(), product, sums, rows, columns, inner),
         *left.stride(),
         *right.stride(),
         BIAS=bias is not None,
