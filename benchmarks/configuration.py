@@ -1,5 +1,7 @@
-"""The paper's configuration, as the workflow reads it."""
+"""The paper's configuration, as the workflow reads it, and the commands that follow from it."""
 
+import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +12,22 @@ from betagvae.trainer import TrainingSettings
 _FILE = Path(__file__).parents[1] / "config" / "config.yaml"
 
 
-def configuration() -> dict[str, Any]:
-    """Return ``config/config.yaml``."""
-    return yaml.safe_load(_FILE.read_text(encoding="utf-8"))
+def configuration(changes: Path | None = None) -> dict[str, Any]:
+    """Return ``config/config.yaml``, changed by another file as `snakemake --configfile` does."""
+    configured = _read(_FILE)
+    return _merged(configured, _read(changes)) if changes else configured
+
+
+def _read(path: Path) -> dict[str, Any]:
+    return yaml.safe_load(path.read_text(encoding="utf-8"))
+
+
+def _merged(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
+    both = dict(old)
+    for key, value in new.items():
+        nested = isinstance(value, Mapping) and isinstance(old.get(key), Mapping)
+        both[key] = _merged(old[key], value) if nested else value
+    return both
 
 
 def training_settings(dataset: str, method: str, **changes: object) -> TrainingSettings:
@@ -27,3 +42,70 @@ def training_settings(dataset: str, method: str, **changes: object) -> TrainingS
             **changes,
         }
     )
+
+
+def flags(settings: Mapping[str, Any]) -> list[str]:
+    """Return a section of the configuration as flags of `betagvae`; null leaves one out."""
+    words = []
+    for key, value in settings.items():
+        values = value if isinstance(value, list) else [value]
+        if value is not None and values:
+            words += ["--" + key.replace("_", "-"), *map(str, values)]
+    return words
+
+
+def array_path(configured: Mapping[str, Any], dataset: str) -> str:
+    """Return where the workflow has a data set's images."""
+    source = configured["datasets"][dataset]["source"]
+    return f"{configured['data_dir']}/{dataset}.{source}.npy"
+
+
+def data_command(configured: Mapping[str, Any], dataset: str) -> list[str]:
+    """Return the words after `betagvae` that make a data set's images."""
+    entry = configured["datasets"][dataset]
+    settings = {"source": entry["source"], **configured["data"], **entry["data"]}
+    return ["data", dataset, "--output", array_path(configured, dataset), *flags(settings)]
+
+
+def run_folders(configured: Mapping[str, Any], dataset: str) -> dict[str, list[str]]:
+    """Return the folders of a data set's trainings by method, one a seed, as the workflow has them.
+
+    Methods with a discriminator come first.
+    """
+    methods = sorted(configured["methods"].items(), key=lambda item: not item[1]["gamma"])
+    root = f"{configured['results_dir']}/{configured['run']}/{dataset}"
+    return {
+        name: [f"{root}/beta{m['beta']:g}_gamma{m['gamma']:g}/seed{s}" for s in configured["seeds"]]
+        for name, m in methods
+    }
+
+
+def training_command(configured: Mapping[str, Any], dataset: str) -> list[str]:
+    """Return the words after `betagvae` that train every method with every seed, side by side."""
+    runs = [
+        f"{configured['methods'][name]['beta']:g},{configured['methods'][name]['gamma']:g},"
+        f"{seed}={folder}"
+        for name, folders in run_folders(configured, dataset).items()
+        for seed, folder in zip(configured["seeds"], folders, strict=True)
+    ]
+    settings = {**configured["training"], **configured["datasets"][dataset]["training"]}
+    return ["train", array_path(configured, dataset), "--runs", *runs, *flags(settings)]
+
+
+def bench_command(configured: Mapping[str, Any], dataset: str, output: Path) -> list[str]:
+    """Return the words after `betagvae` that measure the trainings of one data set."""
+    training = json.dumps(configured["datasets"][dataset]["training"])
+    methods = [f"{name}={m['beta']:g},{m['gamma']:g}" for name, m in configured["methods"].items()]
+    settings = {
+        **configured["training"],
+        **configured["bench"],
+        "seeds": configured["seeds"],
+        "methods": methods,
+        "datasets": [f"{dataset}={training}"],
+        "output": str(output),
+    }
+    sweep = configured["table1"]
+    if sweep and sweep["dataset"] == dataset:
+        pairs = [f"{beta:g},{gamma:g}" for beta, gamma in sweep["pairs"]]
+        settings |= {"table1": dataset, "pairs": pairs}
+    return ["bench", *flags(settings)]

@@ -28,6 +28,7 @@ from matplotlib.axes import Axes
 from betagvae.arrays import ImageArray, open_array
 from betagvae.bench.running import draw
 from betagvae.claims.statistics import holm
+from betagvae.device import PRECISIONS
 from betagvae.errors import UserError
 from betagvae.figures import COLOURS, UNITS, empty_figure, save, tidy, title
 from betagvae.files import read_csv, read_json, write_csv, write_json, write_text
@@ -69,10 +70,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Train what is missing and compare."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stderr)
     configured = configuration()
-    reduced = "tf32" if torch.cuda.is_available() else "bfloat16"
+    gpu = torch.cuda.is_available()
     p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     p.add_argument("dataset", choices=configured["datasets"])
     p.add_argument("--array", type=Path, help="prepared images; drawn by default")
+    reduced = [name for name in PRECISIONS if name != EXACT]
+    p.add_argument("--precision", choices=reduced, default="tf32" if gpu else "bfloat16")
     p.add_argument("--method", choices=configured["methods"], default="beta-GVAE")
     p.add_argument("--seeds", type=int, default=5)
     p.add_argument("--steps", type=int, default=3000)
@@ -91,7 +94,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         array = open_array(path)
         if array.dataset != options.dataset:
             raise UserError(f"{path} holds {array.dataset}: give the array of {options.dataset}")
-        runs = train_all(array, settings, reduced, options.seeds, folder, options.processes)
+        runs = train_all(
+            array, settings, options.precision, options.seeds, folder, options.processes
+        )
         compare(array, options.method, settings, runs, folder)
     except UserError as error:
         print(f"precision: {error}", file=sys.stderr)
@@ -107,19 +112,30 @@ def train_all(
     folder: Path,
     processes: int,
 ) -> dict[str, list[RunFiles]]:
-    """Train every seed in both precisions, each in a process; return its files by precision."""
+    """Train every seed in both precisions; return its files by precision.
+
+    On a GPU the seeds of a precision are stacked in one process, elsewhere each has its own.
+    """
     runs = {
         name: [_files(folder, name, seed) for seed in range(seeds)] for name in (EXACT, precision)
     }
     missing = [
-        (Path(array.stored.filename), [(changed, files)])
+        [
+            (changed, files)
+            for seed, files in enumerate(of_seeds)
+            if not _done(files, changed := replace(settings, precision=name, seed=seed), array)
+        ]
         for name, of_seeds in runs.items()
-        for seed, files in enumerate(of_seeds)
-        if not _done(files, changed := replace(settings, precision=name, seed=seed), array)
     ]
+    if torch.cuda.is_available():
+        jobs, processes = list(filter(None, missing)), 1
+    else:
+        jobs = [[training] for of_precision in missing for training in of_precision]
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(processes, context) as pool:
-        for training in [pool.submit(train, *work) for work in missing]:
+    path = Path(array.stored.filename)
+    # A process a job: what one precision sets up is not undone for the next.
+    with ProcessPoolExecutor(processes, context, max_tasks_per_child=1) as pool:
+        for training in [pool.submit(train, path, job) for job in jobs]:
             training.result()
     return runs
 
@@ -145,7 +161,7 @@ def compare(
     runs: Mapping[str, Sequence[RunFiles]],
     folder: Path,
 ) -> None:
-    """Write ``precision.csv`` (all curves), ``.json``, ``.md`` and ``.png``, and print the page."""
+    """Write all curves (CSV), a record (JSON), a page (Markdown) and a picture (PNG), and print."""
     histories = {
         name: [read_csv(files.history) for files in of_seeds] for name, of_seeds in runs.items()
     }
@@ -168,11 +184,11 @@ def compare(
         "comparisons": [asdict(c) | {"indistinguishable": c.indistinguishable} for c in found],
         "provenance": read_json(runs[other][0].record)["provenance"],
     }
-    write_csv(folder / "precision.csv", rows)
-    write_json(folder / "precision.json", record)
+    write_csv(folder / f"{other}.csv", rows)
+    write_json(folder / f"{other}.json", record)
     text = page(record, found)
-    write_text(folder / "precision.md", text)
-    draw_curves(record, steps, curves, folder / "precision.png")
+    write_text(folder / f"{other}.md", text)
+    draw_curves(record, steps, curves, folder / f"{other}.png")
     print(text)
 
 

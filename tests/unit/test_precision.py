@@ -55,12 +55,12 @@ def test_trainings_are_compared_and_not_repeated(tmp_path, capsys):
     words += ["--steps=4", "--log-every=2", "--processes=1"]
     assert precision.main(words) == 0
     folder = tmp_path / "dsprites_VAE"
-    record = read_json(folder / "precision.json")
+    record = read_json(folder / "bfloat16.json")
     assert [c["quantity"] for c in record["comparisons"]] == ["reconstruction_error", "kl"]
     assert all(0 < abs(c["difference"][0]) < 0.05 for c in record["comparisons"])
     assert "indistinguishable" in capsys.readouterr().out
-    assert (folder / "precision.png").stat().st_size > 10_000
-    assert len((folder / "precision.csv").read_text().splitlines()) == 1 + 2 * 2 * 2
+    assert (folder / "bfloat16.png").stat().st_size > 10_000
+    assert len((folder / "bfloat16.csv").read_text().splitlines()) == 1 + 2 * 2 * 2
     trained = read_json(folder / "bfloat16" / "seed1" / "training.json")["settings"]
     assert (trained["precision"], trained["seed"]) == ("bfloat16", 1)
 

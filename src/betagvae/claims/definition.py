@@ -44,6 +44,8 @@ class Claim:
     margin: Margin
     split: str = ""
     beta: float = 0.0
+    made_on: str = ""
+    """The data set that the paper claims it of, where `datasets` are others."""
 
     @property
     def methods(self) -> tuple[Method, ...]:

@@ -11,7 +11,7 @@ from betagvae.claims.definition import Claim
 from betagvae.claims.statistics import MOST_SEEDS
 from betagvae.claims.verdicts import ClaimResult, DatasetResult, Decision, Verdict
 from betagvae.markdown import escaped, table
-from betagvae.runs import LIKELIHOOD_UNITS, Interval
+from betagvae.runs import DATASET_NAMES, LIKELIHOOD_UNITS, Interval
 
 NONE = "–"
 _QUANTITIES = {"reconstruction_error": "reconstruction error", "kl": "KL divergence"}
@@ -64,7 +64,7 @@ def _overview(results: Sequence[ClaimResult], decision: Decision) -> str:
 
 
 def _row(claim: Claim, test: DatasetResult) -> list[str]:
-    start = [claim.id, escaped(claim.text), test.data, f"**{test.verdict}**"]
+    start = [claim.id, escaped(claim.text), _data(claim, test), f"**{test.verdict}**"]
     if not test.comparisons:
         return [*start, _sentence(test.reasons), *[NONE] * 5]
     weakest = min(test.comparisons, key=_strength)
@@ -79,6 +79,12 @@ def _row(claim: Claim, test: DatasetResult) -> list[str]:
         str(len(weakest.seeds)),
         _seeds_needed(test),
     ]
+
+
+def _data(claim: Claim, test: DatasetResult) -> str:
+    return (
+        f"{test.data} (the paper: {DATASET_NAMES[claim.made_on]})" if claim.made_on else test.data
+    )
 
 
 def _strength(comparison: Comparison) -> float:
@@ -148,11 +154,22 @@ def _section(result: ClaimResult, decision: Decision) -> str:
     claim = result.claim
     parts = [
         f"## {claim.id}. {escaped(claim.text)}: {result.verdict}",
-        f"The paper: {claim.where}. {_test(claim)}",
+        f"The paper: {claim.where}.{_elsewhere(claim)} {_test(claim)}",
         *(_outcome(test) for test in result.results),
     ]
     tested = [test for test in result.results if test.comparisons]
     return "\n\n".join([*parts, _comparisons(tested, decision)] if tested else parts)
+
+
+def _elsewhere(claim: Claim) -> str:
+    """Return that the paper's claim is about other data, where it is."""
+    if not claim.made_on:
+        return ""
+    ours = " and ".join(DATASET_NAMES[name] for name in claim.datasets)
+    return (
+        f" The paper claims this of {DATASET_NAMES[claim.made_on]}; here it is asked of {ours}, "
+        "for which the paper gives no numbers."
+    )
 
 
 def _test(claim: Claim) -> str:

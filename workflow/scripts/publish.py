@@ -1,0 +1,209 @@
+"""Keep a finished run's small files in results/published, and show it in the README.
+
+    python workflow/scripts/publish.py dsprites
+
+Tables, figures, verdicts, and as CSV the numbers of every training that they follow from; no
+weights. The README's part between its two marks is written from the published files alone.
+"""
+
+import argparse
+import json
+import re
+import shutil
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from betagvae.errors import UserError
+from betagvae.files import read_csv, read_json, write_csv, write_json
+
+ROOT = Path(__file__).resolve().parents[2]
+TEXTS = ("claims.md", "claims.json", "table2.md", "table2.csv", "scores.md", "scores.csv")
+TEXTS += ("quality.md", "quality.csv")
+PICTURES = {
+    "fig4": "Reconstruction error of the three methods",
+    "fig5": "KL divergence of the three methods",
+    "fig6": "Latent traversals on CelebA",
+    "fig7": "Latent traversals on dSprites",
+    "fig8": "Latent traversals on 3D Chairs",
+    "rate_distortion": "Reconstruction error against KL divergence of every training",
+    "training_curves": "Both terms during training",
+}
+IN_THE_README = ("fig7", "rate_distortion")
+VERDICTS = {
+    "reproduced": "holds",
+    "not reproduced": "does not hold",
+    "inconclusive": "undecided",
+    "not judged": "not judged",
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Publish a run."""
+    p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    p.add_argument("run", help="a folder of results")
+    options = p.parse_args(arguments)
+    try:
+        publish(ROOT / "results" / options.run, ROOT / "results" / "published" / options.run)
+        rewrite_readme(ROOT / "README.md", ROOT / "results" / "published" / options.run)
+    except UserError as error:
+        print(f"publish: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def publish(run: Path, published: Path) -> None:
+    """Copy a run's small files, and gather the numbers and records of its trainings."""
+    published.mkdir(parents=True, exist_ok=True)
+    for name in TEXTS:
+        if not (run / name).exists():
+            raise UserError(f"{run} has no {name}: finish the run first")
+        shutil.copyfile(run / name, published / name)
+    for name in PICTURES:
+        if (run / f"{name}.png").exists():
+            # 256 colours make a picture a third of the size.
+            picture = Image.open(run / f"{name}.png").convert("RGB").quantize(256)
+            picture.save(published / f"{name}.png", optimize=True)
+    trainings = [path.parent for path in sorted(run.glob("*/*/seed*/training.json"))]
+    write_csv(published / "runs.csv", [row for folder in trainings for row in _numbers(folder)])
+    write_csv(published / "curves.csv", [row for folder in trainings for row in _curve(folder)])
+    write_json(published / "provenance.json", _provenance(trainings))
+
+
+def _labels(folder: Path) -> dict[str, Any]:
+    s = read_json(folder / "training.json")
+    labels = {name: s["settings"][name] for name in ("beta", "gamma", "seed")}
+    return {"dataset": s["data"]["dataset"], **labels}
+
+
+def _numbers(folder: Path) -> list[dict[str, Any]]:
+    """Return a row for each split of a training's evaluation."""
+    splits = read_json(folder / "metrics.json")["splits"]
+    names = ("images", "reconstruction_error", "kl")
+    return [
+        {**_labels(folder), "split": split, **{name: found[name] for name in names}}
+        for split, found in splits.items()
+    ]
+
+
+def _curve(folder: Path) -> list[dict[str, Any]]:
+    names = ("step", "reconstruction_error", "kl")
+    rows = read_csv(folder / "history.csv")
+    return [{**_labels(folder), **{name: row[name] for name in names}} for row in rows]
+
+
+def _provenance(trainings: Sequence[Path]) -> dict[str, Any]:
+    """Return what the trainings share, and what each has of its own."""
+    records = [read_json(folder / "training.json") for folder in trainings]
+    evaluations = [read_json(folder / "metrics.json")["provenance"] for folder in trainings]
+    own = ("beta", "gamma", "seed")
+    return {
+        "settings": {k: v for k, v in records[0]["settings"].items() if k not in own},
+        "data": records[0]["data"],
+        "trained_with": {
+            k: v for k, v in records[0]["provenance"].items() if not k.startswith("peak_")
+        },
+        "evaluated_with": {k: v for k, v in evaluations[0].items() if not k.startswith("peak_")},
+        "trainings": [
+            {
+                **{k: record["settings"][k] for k in own},
+                "weights": record["weights"],
+                "seconds": record["seconds"],
+                "trained_side_by_side": record["trained_side_by_side"],
+                "revision": record["provenance"]["revision"],
+                "device": record["provenance"]["device"],
+                "peak_memory_mb": record["provenance"]["peak_memory_mb"],
+                "peak_gpu_memory_mb": record["provenance"]["peak_gpu_memory_mb"],
+            }
+            for record in records
+        ],
+    }
+
+
+def rewrite_readme(readme: Path, published: Path) -> None:
+    """Put a published run between the README's two marks."""
+    marks = re.compile(r"(<!-- published: begin -->\n).*(<!-- published: end -->)", re.S)
+    text = readme.read_text(encoding="utf-8")
+    block = readme_block(published, published.relative_to(readme.parent).as_posix())
+    readme.write_text(marks.sub(lambda found: found[1] + block + found[2], text), encoding="utf-8")
+
+
+def readme_block(published: Path, link: str) -> str:
+    """Return the README's part about a published run, from its files alone."""
+    claims = json.loads((published / "claims.json").read_text(encoding="utf-8"))
+    tested = [
+        (result["claim"], test)
+        for result in claims["claims"]
+        for test in result["results"]
+        if test["verdict"] != "not tested"
+    ]
+    header = "| Claim | | Difference (95 % interval) | Claimed | Verdict |\n"
+    header += "| --- | --- | ---: | ---: | --- |\n"
+    pictures = [f"![{PICTURES[name]}]({link}/{name}.png)\n" for name in IN_THE_README]
+    return "\n".join(
+        [
+            f"{_conditions(published)} {_counts([test['verdict'] for _, test in tested])}\n",
+            header + "\n".join(_row(*one) for one in tested) + "\n",
+            f"All numbers, figures and reasons: [{link}]({link}/claims.md).\n",
+            *pictures,
+        ]
+    )
+
+
+def _conditions(published: Path) -> str:
+    p = read_json(published / "provenance.json")
+    seconds = max(training["seconds"] for training in p["trainings"])
+    seeds = len({training["seed"] for training in p["trainings"]})
+    return (
+        f"On {p['data']['dataset'].replace('dsprites', 'dSprites')}, with {seeds} seeds of "
+        f"{p['settings']['steps']:,} steps a method ({len(p['trainings'])} trainings, all "
+        f"side by side in {seconds / 60:.0f} minutes of one {p['trained_with']['device']}, "
+        f"{p['settings']['precision'].upper()}):"
+    )
+
+
+def _counts(verdicts: Sequence[str]) -> str:
+    counted = [
+        f"{verdicts.count(verdict)} {words}"
+        for verdict, words in (
+            ("reproduced", "hold"),
+            ("not reproduced", "do not hold"),
+            ("inconclusive", "are undecided"),
+            ("not judged", "are not judged"),
+        )
+        if verdict in verdicts
+    ]
+    return f"of {len(verdicts)} claims that can be tested there, {', '.join(counted)}."
+
+
+def _row(claim: Mapping[str, Any], test: Mapping[str, Any]) -> str:
+    weakest = min(test["comparisons"], key=_strength)
+    compared = f"{claim['text']}" + (" *" if claim["made_on"] else "")
+    verdict = VERDICTS[test["verdict"]]
+    return (
+        f"| {claim['id']} | {compared} | {_range(weakest['difference'])} | "
+        f"{weakest['side']} {_number(weakest['bound'])} | **{verdict}** |"
+    )
+
+
+def _strength(comparison: Mapping[str, Any]) -> float:
+    surplus = comparison["surplus"]
+    return surplus["mean"] if surplus["low"] is None else surplus["low"]
+
+
+def _range(interval: Mapping[str, Any]) -> str:
+    mean = _number(interval["mean"])
+    if interval["low"] is None:
+        return mean
+    return f"{mean} ({_number(interval['low'])} to {_number(interval['high'])})"
+
+
+def _number(value: float) -> str:
+    return f"{value:.3g}".replace("-", "−")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
