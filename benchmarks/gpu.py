@@ -50,6 +50,7 @@ class Part:
 
     name: str
     commands: tuple[tuple[str, ...], ...]
+    """Run side by side."""
     needs: tuple[str, ...] = ()
     """Parts without which this one would be worthless."""
 
@@ -60,21 +61,21 @@ def programme(options: argparse.Namespace) -> list[Part]:
     (dataset,) = (name for name, entry in configured["datasets"].items() if entry)
     python, betagvae = sys.executable, (sys.executable, "-m", "betagvae")
     test = (python, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/unit/test_stacked.py")
-    exact, other = "not bfloat16 and not evaluated", "bfloat16"
     resume = ("--resume-seconds", str(options.resume_seconds))
     parts = [
-        Part("gradients", ((*test, "-k", exact),)),
+        Part("gradients", tuple((*test, "-k", name) for name in ("float32", "tf32"))),
         Part("data", ((*betagvae, *data_command(configured, dataset)),)),
         Part(
             "trainings",
             ((*betagvae, *training_command(configured, dataset), *resume),),
             needs=("gradients", "data"),
         ),
-        Part("gradients in bfloat16", ((*test, "-k", other),)),
+        Part("gradients in bfloat16", ((*test, "-k", "bfloat16"),)),
     ]
+    log_every = max(1, options.precision_steps // 100)
     for precision in options.precisions:
         compare = (python, "benchmarks/precision.py", dataset, "--precision", precision)
-        compare += ("--array", array_path(configured, dataset), "--log-every", "50")
+        compare += ("--array", array_path(configured, dataset), "--log-every", str(log_every))
         compare += ("--steps", str(options.precision_steps), "--seeds", str(options.seeds))
         compare += ("--output", str(options.output / "precision"))
         parts.append(Part(f"precision {precision}", (compare,), needs=("data",)))
@@ -180,10 +181,9 @@ def _run(part: Part, record: Path, environment: dict[str, str]) -> str:
         return "was done"
     print(f"== {part.name}: starting", flush=True)
     start = time.monotonic()
-    for command in part.commands:
-        code = subprocess.run(command, env=environment).returncode
-        if code:
-            return f"failed with exit status {code}"
+    running = [subprocess.Popen(command, env=environment) for command in part.commands]
+    if failed := [process.args for process in running if process.wait()]:
+        return f"failed: {shlex.join(failed[0])}"
     seconds = round(time.monotonic() - start, 1)
     write_json(record, {"commands": commands, "seconds": seconds})
     return "done"
@@ -191,13 +191,19 @@ def _run(part: Part, record: Path, environment: dict[str, str]) -> str:
 
 @contextmanager
 def _lock(folder: Path) -> Iterator[bool]:
-    """Hold the programme's lock, which dies with its process; yield whether it was free."""
-    with (folder / "lock").open("w") as file:
+    """Hold the programme's lock, which dies with its process; yield whether it was free.
+
+    It holds the process's number, which is its session's too: `kill -- -NUMBER` ends all of it.
+    """
+    with (folder / "lock").open("a+") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             yield False
             return
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
         yield True
 
 

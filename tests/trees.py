@@ -9,7 +9,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 SNAKEMAKE = Path(sys.executable).with_name("snakemake")
-TINY = Path(__file__).parent / "workflow" / "tiny.yaml"
+TINY = (ROOT / "config" / "demo.yaml", Path(__file__).parent / "workflow" / "tiny.yaml")
 WORKFLOW = ("Snakefile", "config", "profiles", "src", "workflow")
 IMAGE = ("Containerfile", "envs", "pyproject.toml")
 
@@ -30,9 +30,9 @@ def copy_tree(folder, parts=WORKFLOW + IMAGE):
     return folder
 
 
-def snakemake(folder, *arguments, configfiles=(), check=True, env=None, before=()):
+def snakemake(folder, *arguments, base=TINY, configfiles=(), check=True, env=None, before=()):
     words = [*before, SNAKEMAKE, "--cores", "2", *arguments]
-    words += ["--configfile", ROOT / "config" / "demo.yaml", TINY, *configfiles]
+    words += ["--configfile", *base, *configfiles]
     done = subprocess.run(
         [str(word) for word in words],
         cwd=folder,
