@@ -1,8 +1,9 @@
 # Everything runs in .venv, which is made from the locks in envs/.
 SNAKEMAKE := .venv/bin/snakemake
 CORES ?= $(shell nproc)
+RUN ?= dsprites
 
-.PHONY: help setup image demo readme test unit lint lock restore clean
+.PHONY: help setup image demo publish test unit lint lock restore clean
 
 help: ## list these commands
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*## /\t/' | expand -t 12
@@ -17,8 +18,8 @@ demo: setup ## the whole workflow at small scale: no download, no GPU
 	$(SNAKEMAKE) --cores $(CORES) --configfile config/demo.yaml --quiet rules
 	@echo "Tables and figures are in results/demo"
 
-readme: setup ## put the demo's table and pictures into the README
-	.venv/bin/python docs/update-readme
+publish: setup ## keep the small files of results/RUN in results/published, and show them in the README
+	.venv/bin/python workflow/scripts/publish.py $(RUN)
 
 test: setup lint ## all tests
 	.venv/bin/pytest
