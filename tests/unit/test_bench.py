@@ -15,6 +15,7 @@ from image_arrays import write_array
 from betagvae.bench import BenchSettings, Grid, bench, measuring
 from betagvae.bench.arithmetic import operations, plain_layers
 from betagvae.bench.extrapolation import extrapolate, published_images, total
+from betagvae.bench.floor import ADAM, Kernel, floor, step_kernels
 from betagvae.bench.measuring import Measured
 from betagvae.bench.processes import Mode, Team, Workbench
 from betagvae.bench.ratios import COMPARISONS
@@ -98,6 +99,85 @@ def test_the_plain_layers_have_the_weights_of_the_trained_network(network):
         return Counter(tuple(p.shape) for module in modules for p in module.parameters())
 
     assert shapes(*plain_layers(network, 3, 10)) == shapes(VariationalAutoencoder(network, 3, 10))
+
+
+def counted(network, method="VAE", channels=1, image_bytes=512, **changes):
+    """Bytes and operations of a step, by layer and kind."""
+    found = step_kernels(settings_of(network, method, **changes), channels, image_bytes)
+    return {(kernel.layer, kernel.kind): kernel for kernel in found}
+
+
+def test_the_floor_of_a_convolution_is_its_maps_and_weights():
+    found = counted("higgins", channels=3, image_bytes=12288, precision="bfloat16")
+    # Batch 4 from 3 to 32 channels of 32×32 pixels of 2 bytes; images are bytes, weights float32.
+    image, activations = 4 * 12288, 4 * 32 * 32 * 32 * 2
+    weights = 3 * 32 * 16
+    products = 4 * 2 * weights * 32 * 32
+    first = {kind: kernel for (layer, kind), kernel in found.items() if layer == "encoder 1"}
+    assert first == {
+        "forward": Kernel(
+            "encoder 1", "forward", image + activations + 4 * (weights + 32), products
+        ),
+        "weight gradient": Kernel("encoder 1", "weight gradient", image + activations, products),
+    }
+    # From 32 channels of 32×32 to 32 of 16×16; the derivative of the ReLU before needs its output.
+    weights = 32 * 32 * 16
+    second = found["encoder 2", "input gradient"]
+    assert second.bytes_moved == activations // 4 + 2 * activations + 4 * weights
+    assert second.operations == 4 * 2 * weights * 16 * 16
+    # The codes are no activations; they and the 256 hidden units have 2 bytes each.
+    assert found["decoder 1", "input gradient"].bytes_moved == 4 * (256 + 10) * 2 + 4 * 10 * 256
+    logits = 4 * 3 * 64 * 64 * 2
+    assert found["likelihood", "likelihood"].bytes_moved == 2 * logits + image
+    parameters = sum(p.numel() for p in VariationalAutoencoder("higgins", 3, 10).parameters())
+    assert found["autoencoder", "Adam"].bytes_moved == ADAM * parameters
+
+
+def test_the_floor_of_the_discriminator_is_one_way_there_and_one_back():
+    found = counted("burgess", "β-GVAE")
+    # Layers 10 → 16 → 16 → 1 on 4 codes of the encoder and 4 of the prior, 4 bytes a value.
+    assert {
+        key: kernel.bytes_moved for key, kernel in found.items() if "discriminator" in key[0]
+    } == {
+        ("discriminator 1", "forward"): 8 * (10 + 16) * 4 + 4 * (160 + 16),
+        ("discriminator 2", "forward"): 8 * (16 + 16) * 4 + 4 * (256 + 16),
+        ("discriminator 3", "forward"): 8 * (16 + 1) * 4 + 4 * (16 + 1),
+        # Of the encoder's codes alone: the gradient of the reward.
+        ("discriminator 1", "input gradient"): 4 * (16 + 10) * 4 + 4 * 160,
+        ("discriminator 2", "input gradient"): 8 * (16 + 2 * 16) * 4 + 4 * 256,
+        ("discriminator 3", "input gradient"): 8 * (1 + 2 * 16) * 4 + 4 * 16,
+        ("discriminator 1", "weight gradient"): 8 * (10 + 16) * 4,
+        ("discriminator 2", "weight gradient"): 8 * (16 + 16) * 4,
+        ("discriminator 3", "weight gradient"): 8 * (16 + 1) * 4,
+        ("discriminator", "Adam"): 24 * (176 + 272 + 17),
+    }
+
+
+@pytest.mark.parametrize("network", ARCHITECTURES)
+def test_the_floor_s_operations_are_those_of_the_plain_model(network):
+    plain = counted(network).values()
+    of_plain = operations(settings_of(network), 1)
+    assert sum(kernel.operations for kernel in plain) == 4 * of_plain.step
+    judged = counted(network, "β-GVAE").values()
+    # One way back serves both players: the reward's own, a code through all but the first, is not.
+    saved = 2 * (16 * 16 + 16)
+    of_judged = operations(settings_of(network, "β-GVAE"), 1)
+    assert sum(kernel.operations for kernel in judged) == 4 * (of_judged.step - saved)
+
+
+@pytest.mark.parametrize(("precision", "megabytes"), [("bfloat16", 1.5), ("float32", 3.0)])
+def test_a_vae_moves_about_as_much_as_was_estimated(precision, megabytes):
+    changes = {"batch_size": 64, "precision": precision}
+    found = counted("higgins", channels=3, image_bytes=12288, **changes).values()
+    image = sum(kernel.bytes_moved for kernel in found) / 64 / 1e6
+    assert megabytes / 1.5 < image < 1.5 * megabytes
+
+
+def test_the_floor_is_the_slower_of_memory_and_arithmetic():
+    kernels = [Kernel("a", "forward", 30, 100), Kernel("b", "forward", 10, 300)]
+    found = floor(kernels, bandwidth=4000, products=8000)
+    assert (found.memory, found.arithmetic, found.steps_per_second) == (100, 20, 20)
+    assert floor(kernels, bandwidth=400, products=8000).steps_per_second == 10
 
 
 def test_the_paper_s_grid_has_75_trainings():
