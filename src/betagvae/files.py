@@ -53,10 +53,15 @@ def read_json(path: Path) -> dict[str, Any]:
         raise UserError(f"cannot read {path} ({error}): make it again") from error
 
 
-def write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Write rows that share their keys; numbers keep every digit."""
+def write_csv(
+    path: Path, rows: Sequence[Mapping[str, Any]], columns: Sequence[str] | None = None
+) -> None:
+    """Write rows that share their keys; numbers keep every digit.
+
+    Where there may be no rows, `columns` says what their keys would be.
+    """
     with whole_file(path) as part, part.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, fieldnames=list(rows[0]), lineterminator="\n")
+        writer = csv.DictWriter(file, fieldnames=columns or list(rows[0]), lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
 
