@@ -12,13 +12,15 @@ import torch
 import yaml
 from image_arrays import write_array
 
-from betagvae.bench import BenchSettings, Grid, bench, measuring
+from betagvae.bench import BenchSettings, Grid, bench, measuring, processes, running
 from betagvae.bench.arithmetic import operations, plain_layers
 from betagvae.bench.extrapolation import extrapolate, published_images, total
 from betagvae.bench.floor import ADAM, Kernel, floor, step_kernels
 from betagvae.bench.measuring import Measured
+from betagvae.bench.page import page
 from betagvae.bench.processes import Mode, Team, Workbench
-from betagvae.bench.ratios import COMPARISONS
+from betagvae.bench.profile import KernelTime, Profile, from_trace
+from betagvae.bench.ratios import COLUMNS, COMPARISONS
 from betagvae.datasets import DATASETS
 from betagvae.errors import UserError
 from betagvae.files import read_csv, read_json
@@ -180,6 +182,36 @@ def test_the_floor_is_the_slower_of_memory_and_arithmetic():
     assert floor(kernels, bandwidth=400, products=8000).steps_per_second == 10
 
 
+def event(name, start, duration, grid=(8, 1, 1), **changes):
+    """A kernel as PyTorch's profiler exports it."""
+    launch = {"grid": list(grid), "block": [128, 1, 1], "registers per thread": 64}
+    return {
+        **{"ph": "X", "cat": "kernel", "name": name, "ts": start, "dur": duration},
+        "args": {**launch, "shared memory": 1024},
+        **changes,
+    }
+
+
+def test_a_profile_sums_launches_that_are_alike():
+    events = [
+        event("_convolve", 100, 30),
+        event("_convolve", 140, 10, grid=(16, 1, 1)),
+        event("_convolve", 300, 32),
+        event("_convolve", 340, 8, grid=(16, 1, 1)),
+        event("Memset (Device)", 350, 4, cat="gpu_memset", args={"bytes": 4}),
+        event("cudaGraphLaunch", 0, 1000, cat="cuda_runtime"),
+        {"ph": "M", "name": "process_name"},
+    ]
+    found = from_trace({"traceEvents": events}, 2)
+    assert found.microseconds == (354 - 100) / 2
+    wide, narrow, memset = found.kernels
+    expected = KernelTime("_convolve", (8, 1, 1), (128, 1, 1), 64, 1024, 1, 31, 62 / 84)
+    assert wide == expected
+    assert (narrow.grid, narrow.launches, narrow.microseconds) == ((16, 1, 1), 1, 9)
+    assert (memset.grid, memset.launches, memset.microseconds) == ((), 0.5, 2)
+    assert from_trace({"traceEvents": events[-2:]}, 2).kernels == []
+
+
 def test_the_paper_s_grid_has_75_trainings():
     root = Path(__file__).parents[2]
     config = yaml.safe_load((root / "config" / "config.yaml").read_text(encoding="utf-8"))
@@ -280,8 +312,75 @@ def test_the_number_of_published_images_is_known_for_every_data_set():
     }
 
 
+def measured_on_a_gpu(**changes):
+    """Of one training and of five; a copy was as slow in the second round as all else."""
+    five = Mode(1, 1, 5)
+    kernels = {name: [Kernel("encoder 1", "forward", 40 * 10**6, 200 * 10**9)] for name in METHODS}
+    kernels["β-GVAE"] = [*kernels["VAE"], Kernel("discriminator", "Adam", 120 * 10**6, 0)]
+    wide = KernelTime("void a<int, 2>(b|c)", (8, 4, 1), (128, 1, 1), 64, 2048, 2, 75, 0.75)
+    narrow = KernelTime("_gather", (5, 1, 1), (128, 1, 1), 32, 0, 1, 25, 0.25)
+    values = {
+        "provenance": {"device": "a GPU", "device_type": "cuda", "packages": {"torch": "2"}},
+        "rates": {
+            (method, mode): [factor * 100.0, factor * 50.0]
+            for method in METHODS
+            for mode, factor in ((ALONE, 1), (five, 3))
+        },
+        "evaluations": {ALONE: [250.0, 125.0]},
+        "ceilings": {ALONE: [20e12, 10e12], five: [32e12, 16e12]},
+        "kernels": kernels,
+        "bandwidths": [6.4e9, 3.2e9],
+        "profiles": {"β-GVAE": Profile(125.0, [wide, *[narrow] * 15])},
+    }
+    return measured(
+        memory={name: {"resident": 3, "gpu": 5} for name in METHODS}, **values, **changes
+    )
+
+
+def test_a_gpu_s_rate_is_held_against_the_slower_of_its_limits():
+    _, m = measured_on_a_gpu()
+    rows = COMPARISONS["floor"]([m])
+    assert set(rows[0]) == set(COLUMNS)
+    found = {(row["method"], row["mode"], row["round"]): row for row in rows}
+    # 20 TFLOP/s at 200 GFLOP a step; 100 images/s at 4 a step.
+    first = found["VAE", str(ALONE), 0]
+    assert (first["value"], first["reference_value"], first["ratio"]) == (25, 100, 0.25)
+    # 6.4 GB/s at 160 MB a step.
+    assert found["β-GVAE", str(ALONE), 0]["reference_value"] == 40
+    assert found["VAE", str(m.modes[1]), 1]["reference_value"] == 80
+    # Products in parts are the faster way in the first round only.
+    _, m = measured_on_a_gpu(products_in_parts=[24e12, 8e12])
+    assert [f.arithmetic for f in m.floors("VAE", ALONE)] == [120, 50]
+
+
+def test_the_floor_of_the_grid_is_that_of_its_trainings():
+    g, m = measured_on_a_gpu()
+    found = extrapolate(g, [m])["toy"]
+    # Four pairs, of which (2, 2) is as slow as β-GVAE, with two seeds; medians of both rounds.
+    hours = 2 * 1000 * (2 / 120 + 2 / 30) / 3600
+    assert found["floor_hours"] == pytest.approx(hours)
+    assert total({"a": found, "b": found})["floor_hours"] == pytest.approx(2 * hours)
+    _, on_a_cpu = measured()
+    assert extrapolate(g, [on_a_cpu])["toy"]["floor_hours"] is None
+
+
+def test_the_page_of_a_gpu_has_its_floor_and_where_the_time_goes():
+    g, m = measured_on_a_gpu()
+    settings = BenchSettings(cores=2, threads=1, rounds=2, seconds=1)
+    ratios = {name: compare([m]) for name, compare in COMPARISONS.items()}
+    record = running._record(g, settings, [m], ratios) | {"load_before": 0.0}
+    lines = page(record).splitlines()
+    # Of the medians: 18.75 steps/s; 4.8 GB/s at 160 MB a step; 15 TFLOP/s at 200 GFLOP.
+    assert "| toy | β-GVAE | 1 process × 2 threads | 19 | 30 | 75 | 62% |" in lines
+    assert "| toy | β-GVAE | 5 | 200.00 | 160.0 | 40.0 | 120.0 |" in lines
+    profile = lines[lines.index("### toy, β-GVAE, 1 process × 1 thread × 5 trainings") :]
+    assert profile[4] == "| `void a<int, 2>(b\\|c)` | 8 × 4 × 1 | 64 | 2.0 | 2.0 | 75.0 | 75.0% |"
+    assert sum(line.startswith("| `") for line in profile) == 15
+    assert any("A step took 125 µs, its 16 kernels 450 µs" in line for line in profile)
+
+
 class Clockwork:
-    """A team whose steps, evaluated batches and products take 1/100, 1/200 and 1/10 s each."""
+    """A team whose steps, evaluated batches, products and copies take so many seconds each."""
 
     mode = BESIDE
 
@@ -290,7 +389,9 @@ class Clockwork:
 
     def seconds(self, name, *arguments):
         assert self.warm
-        return {"train": 0.01, "evaluate": 0.005, "multiply": 0.1}[name] * arguments[-1]
+        seconds = {"train": 0.01, "evaluate": 0.005, "multiply": 0.1}
+        seconds |= {"copy": 0.002, "multiply_in_parts": 0.05}
+        return seconds[name] * arguments[-1]
 
 
 def test_rates_count_the_images_of_all_processes():
@@ -301,6 +402,16 @@ def test_rates_count_the_images_of_all_processes():
     assert m.rates["VAE", BESIDE] == [pytest.approx(2 * 4 / 0.01)]
     assert m.evaluations[BESIDE] == [pytest.approx(2 * 64 / 0.005)]
     assert m.ceilings[BESIDE] == [pytest.approx(2 * 2 * 2048**3 / 0.1)]
+
+
+@pytest.mark.parametrize(("precision", "ways"), [("float32", 1), ("tf32", 0), ("bfloat16", 0)])
+def test_the_limits_of_a_gpu_count_bytes_read_and_written(precision, ways):
+    training = {**TRAINING, "precision": precision}
+    _, m = measured(cells=grid(datasets={"toy": training}).cells("toy"))
+    for measure in measuring._limits_of_a_gpu(Clockwork(), 0.5, m):
+        measure()
+    assert m.bandwidths == [pytest.approx(2 * 2 * 2**30 / 0.002)]
+    assert m.products_in_parts == [pytest.approx(2 * 2 * 8192**3 / 0.05)] * ways
 
 
 @pytest.mark.parametrize(
@@ -376,6 +487,9 @@ def test_the_whole_benchmark(array, tmp_path, capsys):
     assert all(0 < float(row["ratio"]) < 1 for row in ceiling)
     assert Counter(row["mode"] for row in evaluation) == {str(ALONE): 2, str(BESIDE): 2}
     assert {row["method"] for row in evaluation} == {"β-GVAE"}
+    # A processor has caches, and no floor of its memory is known.
+    assert (output / "floor.csv").read_text() == ",".join(COLUMNS) + "\n"
+    assert record["floors"] == record["profiles"] == []
     rows = read_csv(output / "side_by_side.csv")
     assert [row["round"] for row in rows] == ["0", "1"] * 2
     page = capsys.readouterr().out
@@ -392,4 +506,23 @@ def test_a_gpu_s_memory_and_speed_are_measured(array):
         assert team.seconds("evaluate", 0, 2) > 0
         assert team.seconds("train", 0, 5) > 0
         assert team.seconds("multiply", 1) > 2 * 8192**3 / 1e15
+        assert team.seconds("multiply_in_parts", 1) > 3 * 2 * 8192**3 / 3e15
         assert team.ask("memory")[0]["gpu"] > 3 * 4 * 8192**2
+        assert 1e10 < 2 * processes.COPIED * 10 / team.seconds("copy", 10) < 2e13
+
+
+@pytest.mark.gpu
+def test_a_gpu_s_steps_are_seen_kernel_by_kernel(array):
+    cells = grid().cells("toy")
+    with Team(Mode(1, 1, 2)) as team:
+        team.ask("open", array, [cell.settings for cell in cells])
+        team.ask("train", 2, 3)
+        (found,) = team.ask("profile", 2, 10)
+    assert sum(kernel.share for kernel in found.kernels) == pytest.approx(1)
+    times = [kernel.microseconds for kernel in found.kernels]
+    assert times == sorted(times, reverse=True)
+    # The layers of both trainings are one launch a step each: its grid has an axis of trainings.
+    convolutions = [kernel for kernel in found.kernels if kernel.name == "_convolve"]
+    assert convolutions
+    assert all(kernel.launches == round(kernel.launches) >= 1 for kernel in convolutions)
+    assert all(kernel.grid[1] == 2 and kernel.registers > 0 for kernel in convolutions)

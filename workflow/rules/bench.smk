@@ -7,6 +7,7 @@ rule bench:
             "methods.csv",
             "evaluation.csv",
             "ceiling.csv",
+            "floor.csv",
         ),
     log:
         f"{LOGS}/bench.log",

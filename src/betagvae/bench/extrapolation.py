@@ -31,6 +31,7 @@ def _of_dataset(grid: Grid, m: Measured) -> dict[str, Any]:
         "trainings": len(pairs) * len(grid.seeds),
         "images_per_training": images,
         "array_bytes": array,
+        "floor_hours": _floor_hours(grid, m, images),
         "modes": {
             str(mode): {
                 "hours": sum(_seconds(m, pair, mode, images) for pair in pairs)
@@ -47,6 +48,18 @@ def _of_dataset(grid: Grid, m: Measured) -> dict[str, Any]:
 def _seconds(m: Measured, pair: tuple[float, float], mode: Mode, images: int) -> float:
     """Return a training's share of the machine's time."""
     return images / median(m.rates[stand_in_for(pair, m.cells).method, mode])
+
+
+def _floor_hours(grid: Grid, m: Measured, images: int) -> float | None:
+    """Return the least time on this GPU, however many run at a time; None on a CPU."""
+    hours = 0.0
+    for pair in grid.trainings(m.dataset):
+        cell = stand_in_for(pair, m.cells)
+        floors = [of_round.steps_per_second for of_round in m.floors(cell.method, m.modes[-1])]
+        if not floors:
+            return None
+        hours += images / cell.settings.batch_size / median(floors) / 3600
+    return hours * len(grid.seeds)
 
 
 def stored_bytes(m: Measured) -> int:
@@ -67,9 +80,11 @@ def total(grid: Mapping[str, Any]) -> dict[str, Any]:
     All arrays are counted, since the operating system keeps what it has read.
     """
     modes = next(iter(grid.values()))["modes"]
+    floors = [entry["floor_hours"] for entry in grid.values()]
     return {
         "trainings": sum(entry["trainings"] for entry in grid.values()),
         "array_bytes": sum(entry["array_bytes"] for entry in grid.values()),
+        "floor_hours": None if None in floors else sum(floors),
         "modes": {
             mode: {
                 "hours": sum(entry["modes"][mode]["hours"] for entry in grid.values()),

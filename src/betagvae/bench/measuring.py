@@ -11,8 +11,11 @@ import torch
 
 from betagvae.arrays import open_array
 from betagvae.bench.arithmetic import Operations, operations
+from betagvae.bench.floor import Floor, Kernel, floor, step_kernels
 from betagvae.bench.grid import Cell
-from betagvae.bench.processes import Mode, Team, matrix_side
+from betagvae.bench.processes import COPIED, Mode, Team, matrix_side
+from betagvae.bench.profile import Profile
+from betagvae.device import PRECISIONS
 from betagvae.errors import UserError
 from betagvae.evaluation import BATCH_SIZES
 
@@ -20,6 +23,8 @@ log = logging.getLogger(__name__)
 
 WARM_UP = 3
 """Steps before anything is timed."""
+
+PROFILED_STEPS = 20
 
 SIDE_BY_SIDE_ON_A_GPU = (1, 5, 10, 20)
 """Trainings at a time that are tried."""
@@ -80,11 +85,34 @@ class Measured:
     number a round."""
     ceilings: dict[Mode, list[float]] = field(default_factory=dict)
     """By mode: floating-point operations/s of a large matrix product, a number a round."""
+    kernels: dict[str, list[Kernel]] = field(default_factory=dict)
+    """By method: what a step of one training needs."""
+    bandwidths: list[float] = field(default_factory=list)
+    """Bytes/s of a GPU's memory in a large copy, read and written, a number a round."""
+    products_in_parts: list[float] = field(default_factory=list)
+    """Floating-point operations/s of a large matrix product of float32 as a GPU's kernels do it,
+    a number a round; of no other precision."""
+    profiles: dict[str, Profile] = field(default_factory=dict)
+    """By method, in the last mode of a GPU; one with a discriminator and one without."""
 
     @property
     def modes(self) -> list[Mode]:
         """The modes that were measured, one training on all cores first."""
         return list(self.ceilings)
+
+    def floors(self, method: str, mode: Mode) -> list[Floor]:
+        """Return the most steps/s of all trainings together, a number a round; none on a CPU.
+
+        Float32 has two ways to multiply on a GPU, and the faster counts.
+        """
+        if not self.bandwidths:
+            return []
+        ways = [self.ceilings[mode], self.products_in_parts or self.ceilings[mode]]
+        products = map(max, *ways)
+        return [
+            floor(self.kernels[method], *of_round)
+            for of_round in zip(self.bandwidths, products, strict=True)
+        ]
 
 
 def measure(array_path: Path, cells: list[Cell], settings: BenchSettings) -> Measured:
@@ -94,6 +122,7 @@ def measure(array_path: Path, cells: list[Cell], settings: BenchSettings) -> Mea
     was measured within seconds and a drift of the machine favours nobody.
     """
     array = open_array(array_path)
+    image_bytes = array.stored[0].nbytes
     training_settings = [cell.settings for cell in cells]
     memory = _memories(array_path, cells, settings.threads)
     with ExitStack() as stack:
@@ -106,16 +135,39 @@ def measure(array_path: Path, cells: list[Cell], settings: BenchSettings) -> Mea
             operations={c.method: operations(c.settings, array.channels) for c in cells},
             memory=memory,
             images=len(array),
-            image_bytes=array.stored[0].nbytes,
+            image_bytes=image_bytes,
+            kernels={
+                c.method: step_kernels(c.settings, array.channels, image_bytes) for c in cells
+            },
             provenance=teams[0].ask("provenance")[0],
         )
         _measure_rounds(teams, measured, settings)
+        if measured.provenance["device_type"] == "cuda":
+            _profile(teams[-1], measured)
     return measured
+
+
+def _kinds(cells: Sequence[Cell]) -> dict[bool, Cell]:
+    """Return the first cell with a discriminator and the first without, as far as there are."""
+    return {cell.adversarial: cell for cell in reversed(cells)}
+
+
+def _profile(team: Team, measured: Measured) -> None:
+    """Fill in the profiles; last, since the profiler makes steps slower."""
+    kinds = list(_kinds(measured.cells).values())
+    for index, cell in enumerate(measured.cells):
+        if cell not in kinds:
+            continue
+        (found,) = team.ask("profile", index, PROFILED_STEPS)
+        if found.kernels:
+            measured.profiles[cell.method] = found
+        else:
+            log.warning("%s: the profiler saw no kernel of %s", measured.dataset, cell.method)
 
 
 def _memories(array_path: Path, cells: list[Cell], threads: int) -> dict[str, dict[str, int]]:
     """Return the memory of each method; those without a discriminator share one measurement."""
-    kinds = {cell.adversarial: cell for cell in reversed(cells)}
+    kinds = _kinds(cells)
     found = {kind: _memory(array_path, cell, threads) for kind, cell in kinds.items()}
     return {cell.method: found[cell.adversarial] for cell in cells}
 
@@ -142,6 +194,8 @@ def _measure_rounds(teams: Sequence[Team], measured: Measured, settings: BenchSe
         if team.mode.trainings == 1  # A process evaluates one model at a time.
     ]
     todo += [_products(team, device_type, settings.seconds, measured) for team in teams]
+    if device_type == "cuda":
+        todo += _limits_of_a_gpu(teams[-1], settings.seconds, measured)
     for number in range(settings.rounds):
         log.info("%s: round %d of %d", measured.dataset, number + 1, settings.rounds)
         for once in todo if number % 2 == 0 else reversed(todo):
@@ -174,11 +228,29 @@ def _products(
     team: Team, device_type: str, seconds: float, measured: Measured
 ) -> Callable[[], None]:
     """Warm up; return what measures the ceiling in one mode, once."""
-    team.ask("multiply", 1)
-    products = fitting(lambda products: team.seconds("multiply", products), seconds)
-    work = team.mode.processes * products * 2 * matrix_side(device_type) ** 3
     found = measured.ceilings.setdefault(team.mode, [])
-    return lambda: found.append(work / team.seconds("multiply", products))
+    return _limit(team, "multiply", 2 * matrix_side(device_type) ** 3, seconds, found)
+
+
+def _limits_of_a_gpu(team: Team, seconds: float, measured: Measured) -> list[Callable[[], None]]:
+    """Warm up; return what measures the limits that `Measured.floors` needs, once each."""
+    bytes_moved, operations = 2 * COPIED, 2 * matrix_side("cuda") ** 3
+    limits = [_limit(team, "copy", bytes_moved, seconds, measured.bandwidths)]
+    precision = measured.cells[0].settings.precision
+    if PRECISIONS[precision].stacked_products == "tf32x3":
+        found = measured.products_in_parts
+        limits.append(_limit(team, "multiply_in_parts", operations, seconds, found))
+    return limits
+
+
+def _limit(
+    team: Team, request: str, work: int, seconds: float, found: list[float]
+) -> Callable[[], None]:
+    """Warm up; return what measures the work a second of a request, once."""
+    team.ask(request, 1)
+    repetitions = fitting(lambda repetitions: team.seconds(request, repetitions), seconds)
+    done = team.mode.processes * repetitions * work
+    return lambda: found.append(done / team.seconds(request, repetitions))
 
 
 def fitting(timed: Callable[[int], float], seconds: float) -> int:

@@ -8,10 +8,21 @@ from betagvae.runs import DATASET_NAMES
 
 Record = Mapping[str, Any]
 
+LONGEST_KERNELS = 15
+"""Of a profile's that are printed."""
+
+LONGEST_NAME = 60
+"""Letters of a kernel's name that are printed."""
+
 
 def page(record: Record) -> str:
     """Return the benchmark as Markdown."""
-    sections = (_conditions, _rates, _side_by_side, _methods, _evaluation, _memory, _grid)
+    sections = [_conditions, _rates]
+    if record["floors"]:
+        sections += [_floor, _bytes]
+    sections += [_side_by_side, _methods, _evaluation, _memory, _grid]
+    if record["profiles"]:
+        sections.append(_profiles)
     return (
         "\n\n".join(["# Speed of training on this machine", *(s(record) for s in sections)]) + "\n"
     )
@@ -59,6 +70,94 @@ def _rates(record: Record) -> str:
 
 def _step(record: Record, row: Mapping[str, Any]) -> int:
     return record["operations_per_image"][row["dataset"]][row["method"]]["step"]
+
+
+def _floor(record: Record) -> str:
+    header = ("Data", "Method", "Processes × threads", "Steps/s", "Floor of memory, steps/s")
+    header += ("Floor of arithmetic, steps/s", "Reached")
+    reached = {
+        tuple(row[key] for key in ("dataset", "method", "mode")): row["median"]
+        for row in record["ratios"]["floor"]
+    }
+    rows = [
+        (
+            *(_printed(row["dataset"]), row["method"], mode),
+            *(f"{of_mode[key]:,.0f}" for key in ("reached", "memory", "arithmetic")),
+            f"{reached[row['dataset'], row['method'], mode]:.0%}",
+        )
+        for row in record["floors"]
+        for mode, of_mode in row["modes"].items()
+    ]
+    note = (
+        "Steps/s are those of all trainings together. The floor is the larger of two times a step: "
+        "the fewest bytes that its kernels read and write, at the speed of a large copy, and the "
+        "operations of its products, at that of a large matrix product (in float32 the faster one: "
+        "of float32 or of three of TF32). It takes every kernel's maps from memory; those of few "
+        "trainings fit into a GPU's cache."
+    )
+    if hours := record["grid_total"]["floor_hours"]:
+        note += f" At the floor the whole grid takes {hours:.1f} hours."
+    return f"## Against the GPU's floor\n\n{table(header, rows, header[3:])}\n\n{note}"
+
+
+def _bytes(record: Record) -> str:
+    kinds = list(
+        dict.fromkeys(kernel["kind"] for row in record["floors"] for kernel in row["kernels"])
+    )
+    header = ("Data", "Method", "Copy, GB/s", "GFLOP a step", "MB a step", *kinds)
+    rows = []
+    for row in record["floors"]:
+        moved = dict.fromkeys(kinds, 0)
+        for kernel in row["kernels"]:
+            moved[kernel["kind"]] += kernel["bytes_moved"]
+        rows.append(
+            (
+                *(_printed(row["dataset"]), row["method"]),
+                f"{row['copied_bytes_per_second'] / 1e9:,.0f}",
+                f"{row['operations_of_a_step'] / 1e9:.2f}",
+                *(f"{count / 1e6:.1f}" for count in (row["bytes_of_a_step"], *moved.values())),
+            )
+        )
+    note = (
+        "Of one training; the columns after MB a step are its parts. A kernel reads each input "
+        "once and writes each output once; Adam is done where the weights' gradient is computed. "
+        "bench.json has the kernels of every layer."
+    )
+    return f"## What the floor counts\n\n{table(header, rows, header[2:])}\n\n{note}"
+
+
+def _profiles(record: Record) -> str:
+    note = (
+        "µs: of a step of all trainings together, summed over a kernel's launches with the same "
+        f"grid, registers and shared memory. The longest {LONGEST_KERNELS}; all are in bench.json. "
+        "Share: of the time of all kernels."
+    )
+    return "\n\n".join(["## Where the time goes", note, *map(_profile, record["profiles"])])
+
+
+def _profile(profile: Mapping[str, Any]) -> str:
+    kernels = profile["kernels"]
+    header = ("Kernel", "Grid", "Registers", "Shared memory, kB", "Launches", "µs", "Share")
+    rows = [
+        (
+            f"`{kernel['name'][:LONGEST_NAME]}`".replace("|", "\\|"),
+            " × ".join(map(str, kernel["grid"])),
+            str(kernel["registers"]),
+            f"{kernel['shared_bytes'] / 1000:.1f}",
+            f"{kernel['launches']:.1f}",
+            f"{kernel['microseconds']:.1f}",
+            f"{kernel['share']:.1%}",
+        )
+        for kernel in kernels[:LONGEST_KERNELS]
+    ]
+    of_all = sum(kernel["microseconds"] for kernel in kernels)
+    printed = sum(kernel["share"] for kernel in kernels[:LONGEST_KERNELS])
+    return (
+        f"### {_printed(profile['dataset'])}, {profile['method']}, {profile['mode']}\n\n"
+        f"{table(header, rows, header[2:])}\n\n"
+        f"A step took {profile['microseconds']:,.0f} µs, its {len(kernels)} kernels "
+        f"{of_all:,.0f} µs; these are {printed:.0%} of them."
+    )
 
 
 def _side_by_side(record: Record) -> str:

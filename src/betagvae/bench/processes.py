@@ -12,6 +12,7 @@ from typing import Any, Self
 import torch
 
 from betagvae.arrays import open_array
+from betagvae.bench.profile import Profile, profiled
 from betagvae.device import PRECISIONS, DeviceImages, generator, set_up
 from betagvae.errors import UserError
 from betagvae.evaluation import BATCH_SIZES, Codes, EvaluationSettings, evaluate_split
@@ -21,6 +22,10 @@ from betagvae.training import check
 
 Span = tuple[float, float]
 """Start and end, seconds on the clock that all processes of the machine share."""
+
+
+COPIED = 2**30
+"""Bytes, many times a GPU's cache."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +78,16 @@ class Workbench:
         """Take steps with the trainers of one method."""
         return self._timed(lambda: take_steps(self.trainers[cell], steps))
 
+    def profile(self, cell: int, steps: int) -> Profile:
+        """Take steps on a GPU with the trainers of one method; return where their time went."""
+
+        def work() -> None:
+            take_steps(self.trainers[cell], steps)
+            self._wait()
+
+        self._wait()
+        return profiled(work, steps)
+
     def evaluate(self, cell: int, batches: int) -> Span:
         """Evaluate batches of training images with a model of one method."""
         trainer = self.trainers[cell][0]
@@ -98,6 +113,25 @@ class Workbench:
                 torch.mm(left, right, out=product)
 
         return self._timed(multiply)
+
+    def multiply_in_parts(self, products: int) -> Span:
+        """Multiply as `kernels` do in float32: each product is three of TF32."""
+        matmul = torch.backends.cuda.matmul
+        before, matmul.fp32_precision = matmul.fp32_precision, "tf32"
+        try:
+            return self.multiply(3 * products)
+        finally:
+            matmul.fp32_precision = before
+
+    def copy(self, copies: int) -> Span:
+        """Copy `COPIED` bytes from one place of the device's memory to another."""
+        source, target = torch.zeros(2, COPIED, device=self.device, dtype=torch.uint8).unbind()
+
+        def copy() -> None:
+            for _ in range(copies):
+                target.copy_(source)
+
+        return self._timed(copy)
 
     def memory(self) -> dict[str, int]:
         """Return the largest memory of this process so far, bytes."""

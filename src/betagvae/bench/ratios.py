@@ -7,6 +7,10 @@ from betagvae.bench.measuring import Measured
 
 Row = dict[str, Any]
 
+LABELS = ("dataset", "method", "mode", "reference")
+COLUMNS = (*LABELS, "round", "value", "reference_value", "ratio")
+"""Keys of every comparison's rows."""
+
 
 def side_by_side(measured: Sequence[Measured]) -> list[Row]:
     """Compare trainings side by side with one training on all cores; images/s of all together."""
@@ -56,11 +60,28 @@ def ceiling(measured: Sequence[Measured]) -> list[Row]:
     return rows
 
 
+def floor(measured: Sequence[Measured]) -> list[Row]:
+    """Compare training with the floor of a GPU's memory and arithmetic; steps/s, none on a CPU."""
+    rows = []
+    for m in measured:
+        for cell in m.cells:
+            for mode in m.modes:
+                floors = [of_round.steps_per_second for of_round in m.floors(cell.method, mode)]
+                images = m.rates[cell.method, mode] if floors else []
+                labels = {"dataset": m.dataset, "method": cell.method}
+                labels |= {"mode": str(mode), "reference": "floor"}
+                rows += _rounds(
+                    labels, [rate / cell.settings.batch_size for rate in images], floors
+                )
+    return rows
+
+
 COMPARISONS = {
     "side_by_side": side_by_side,
     "methods": methods,
     "evaluation": evaluation,
     "ceiling": ceiling,
+    "floor": floor,
 }
 """Name of each comparison's CSV file to its rows."""
 

@@ -10,10 +10,11 @@ from typing import Any
 
 from betagvae.arrays import open_array
 from betagvae.bench.extrapolation import extrapolate, total
-from betagvae.bench.grid import Grid
+from betagvae.bench.grid import Cell, Grid
 from betagvae.bench.measuring import BenchSettings, Measured, measure
 from betagvae.bench.page import page
-from betagvae.bench.ratios import COMPARISONS, Row
+from betagvae.bench.processes import Mode
+from betagvae.bench.ratios import COLUMNS, COMPARISONS, LABELS, Row
 from betagvae.datasets import DataSettings, make_dataset
 from betagvae.errors import UserError
 from betagvae.files import write_csv, write_json, write_text
@@ -54,7 +55,7 @@ def bench(grid: Grid, settings: BenchSettings, output: Path, arrays: Sequence[Pa
     ratios = {name: compare(measured) for name, compare in COMPARISONS.items()}
     record = _record(grid, settings, measured, ratios) | {"load_before": round(load, 2)}
     for name, rows in ratios.items():
-        write_csv(output / f"{name}.csv", rows)
+        write_csv(output / f"{name}.csv", rows, COLUMNS)
     write_text(output / "bench.md", page(record))
     write_json(output / "bench.json", record)
     print(page(record))
@@ -102,6 +103,8 @@ def _record(
             for mode, rates in m.evaluations.items()
         ],
         "ratios": {name: _medians(rows) for name, rows in ratios.items()},
+        "floors": [row for m in measured for row in _floors(m)],
+        "profiles": [row for m in measured for row in _profiles(m)],
         "grid": extrapolated,
         "grid_total": total(extrapolated),
     }
@@ -120,18 +123,54 @@ def _rates(m: Measured) -> list[Row]:
     ]
 
 
+def _floors(m: Measured) -> list[Row]:
+    """Return each method's floor on a GPU with all that it is made of; none on a CPU."""
+    rows = []
+    for cell in m.cells if m.bandwidths else []:
+        kernels = m.kernels[cell.method]
+        rows.append(
+            {
+                "dataset": m.dataset,
+                "method": cell.method,
+                "copied_bytes_per_second": median(m.bandwidths),
+                "bytes_of_a_step": sum(kernel.bytes_moved for kernel in kernels),
+                "operations_of_a_step": sum(kernel.operations for kernel in kernels),
+                "kernels": [asdict(kernel) for kernel in kernels],
+                "modes": {str(mode): _medians_of_floors(m, cell, mode) for mode in m.modes},
+            }
+        )
+    return rows
+
+
+def _medians_of_floors(m: Measured, cell: Cell, mode: Mode) -> Row:
+    """Return steps/s of all trainings together."""
+    floors = m.floors(cell.method, mode)
+    return {
+        "reached": median(m.rates[cell.method, mode]) / cell.settings.batch_size,
+        "floor": median(of_round.steps_per_second for of_round in floors),
+        "memory": median(of_round.memory for of_round in floors),
+        "arithmetic": median(of_round.arithmetic for of_round in floors),
+    }
+
+
+def _profiles(m: Measured) -> list[Row]:
+    return [
+        {"dataset": m.dataset, "method": method, "mode": str(m.modes[-1]), **asdict(profile)}
+        for method, profile in m.profiles.items()
+    ]
+
+
 def _spread(rates: Sequence[float]) -> Row:
     return {"images_per_second": median(rates), "lowest": min(rates), "highest": max(rates)}
 
 
 def _medians(rows: Sequence[Row]) -> list[Row]:
     """Return the median ratio over rounds of everything that a comparison compares."""
-    labels = ("dataset", "method", "mode", "reference")
     groups: dict[tuple[str, ...], list[float]] = {}
     for row in rows:
-        groups.setdefault(tuple(row[label] for label in labels), []).append(row["ratio"])
+        groups.setdefault(tuple(row[label] for label in LABELS), []).append(row["ratio"])
     return [
-        dict(zip(labels, group, strict=True))
+        dict(zip(LABELS, group, strict=True))
         | {"median": median(found), "lowest": min(found), "highest": max(found)}
         for group, found in groups.items()
     ]
