@@ -206,18 +206,21 @@ def _weight_gradient(
     PRODUCTS: tl.constexpr,
     STEPS: tl.constexpr,
     BLOCK_M: tl.constexpr,
+    BLOCK_N: tl.constexpr,
     BLOCK_K: tl.constexpr,
 ):
     """Write a part's sum over pixels of the products of the two maps, and of one map's values."""
-    tile, part, s = tl.program_id(0), tl.program_id(1), tl.program_id(2)
-    k = tile * BLOCK_K + tl.arange(0, BLOCK_K)
+    tile_k, tile_n = tl.program_id(0) // (Y // BLOCK_N), tl.program_id(0) % (Y // BLOCK_N)
+    part, s = tl.program_id(1), tl.program_id(2)
+    k = tile_k * BLOCK_K + tl.arange(0, BLOCK_K)
     tap_k, channel_k = k // X, k % X
-    n = tl.arange(0, Y)
-    sum_nk = tl.zeros((Y, BLOCK_K), tl.float32)
-    sum_n = tl.zeros((Y,), tl.float32)
-    # A sum of columns is a product with ones, which is faster; 16 rows are the least.
+    n = tile_n * BLOCK_N + tl.arange(0, BLOCK_N)
+    sum_nk = tl.zeros((BLOCK_N, BLOCK_K), tl.float32)
+    # A sum over the larger map's pixels is a product with ones, of which 16 rows are the least; the
+    # smaller map's values are few enough to be added up after the steps. That some programs have
+    # it for nothing costs less than a condition among the steps.
     ones = tl.full((16, BLOCK_M), 1.0, tl.float32).to(TYPE)
-    sum_k = tl.zeros((16, BLOCK_K), tl.float32)
+    sums = tl.zeros((16, BLOCK_K) if LARGE_BIAS else (BLOCK_M, BLOCK_N), tl.float32)
     for step in range(STEPS):
         m = (part * STEPS + step) * BLOCK_M + tl.arange(0, BLOCK_M)
         inside_m = m < rows
@@ -231,16 +234,16 @@ def _weight_gradient(
         large_mk = large_mk.to(TYPE)
         sum_nk = tl.dot(tl.trans(small_mn.to(TYPE)), large_mk, sum_nk, input_precision=PRODUCTS)
         if LARGE_BIAS:
-            sum_k = tl.dot(ones, large_mk, sum_k, input_precision=PRODUCTS)
-        elif tile == 0:
-            sum_n += tl.sum(small_mn.to(tl.float32), 0)
+            sums = tl.dot(ones, large_mk, sums, input_precision=PRODUCTS)
+        else:
+            sums += small_mn.to(tl.float32)
     partial += (part * tl.num_programs(2) + s) * (Y * 16 * C + (16 * C if LARGE_BIAS else Y))
     at_k = tap_k * C + channel_k
     tl.store(partial + n[:, None] * (16 * C) + at_k[None, :], sum_nk, (channel_k < C)[None, :])
     if LARGE_BIAS:
-        tl.store(partial + Y * 16 * C + at_k, tl.max(sum_k, 0), channel_k < C)
-    elif tile == 0:
-        tl.store(partial + Y * 16 * C + n, sum_n)
+        tl.store(partial + Y * 16 * C + at_k, tl.max(sums, 0), (channel_k < C) & (tile_n == 0))
+    else:
+        tl.store(partial + Y * 16 * C + n, tl.sum(sums, 0), (n < Y) & (tile_k == 0))
 
 
 @triton.jit
@@ -279,6 +282,38 @@ def _sum_parts(
         tl.store(bias + s * BIASES + n, bias_n, n < BIASES)
 
 
+def _convolve_launch(side: int, pixel: int, arithmetic: Arithmetic) -> dict[str, int]:
+    """Return how `_convolve` is launched for maps of a side, with values a pixel."""
+    return {
+        "BLOCK_M": 128,
+        "BLOCK_K": min(arithmetic.block, KERNEL_AREA * pixel),
+        "num_warps": 8 if side <= 8 else 4,
+    }
+
+
+def _convolve_up_launch(
+    side: int, width: int, channels: int, arithmetic: Arithmetic
+) -> dict[str, int]:
+    """Return how `_convolve_up` is launched for maps of a side and width to some channels."""
+    if arithmetic.dtype == torch.float32:
+        # Two warps multiply with mma: wgmma, that of four on sm_90, wants the weights' other
+        # order, in which they arrive by four bytes instead of sixteen.
+        return {"BLOCK_M": 2048 // channels, "BLOCK_K": arithmetic.block, "num_warps": 2}
+    if side <= 8:
+        return {"BLOCK_M": 128, "BLOCK_K": arithmetic.block, "num_warps": 8, "num_stages": 2}
+    return {"BLOCK_M": 128, "BLOCK_K": min(128, 4 * width), "num_warps": 8}
+
+
+def _weight_gradient_launch(columns: int, width: int, arithmetic: Arithmetic) -> dict[str, int]:
+    """Return how `_weight_gradient` is launched for so many columns of as many rows as width."""
+    return {
+        "BLOCK_M": arithmetic.block,
+        # 32 rows are multiplied with mma; of 64, as in `_convolve_up_launch`.
+        "BLOCK_N": min(32, width) if arithmetic.dtype == torch.float32 else width,
+        "BLOCK_K": min(128, columns),
+    }
+
+
 def convolve(
     x_nhwc: Tensor,
     weight: Tensor,
@@ -297,8 +332,8 @@ def convolve(
     rows = images // trainings * side * side
     y_nhwc = x_nhwc.new_empty((images, side, side, width), dtype=arithmetic.dtype)
     pixel = padded(channels)
-    block_m = 128 if side >= 16 else 64
-    _convolve[(triton.cdiv(rows, block_m), trainings)](
+    launch = _convolve_launch(side, pixel, arithmetic)
+    _convolve[(triton.cdiv(rows, launch["BLOCK_M"]), trainings)](
         *(x_nhwc, weight, bias, activation, y_nhwc, rows),
         SIDE=side,
         X=pixel,
@@ -307,8 +342,7 @@ def convolve(
         BIAS=bias is not None,
         DERIVATIVE=activation is not None,
         **arithmetic.factors,
-        BLOCK_M=block_m,
-        BLOCK_K=min(arithmetic.block, KERNEL_AREA * pixel),
+        **launch,
     )
     return y_nhwc
 
@@ -329,8 +363,8 @@ def convolve_up(
     images, side = x_nhwc.shape[:2]
     rows = images // trainings * side * side
     y_nhwc = x_nhwc.new_empty((images, 2 * side, 2 * side, channels), dtype=arithmetic.dtype)
-    block_m = 128 if side >= 16 else 64
-    _convolve_up[(triton.cdiv(rows, block_m), 4, trainings)](
+    launch = _convolve_up_launch(side, width, channels, arithmetic)
+    _convolve_up[(triton.cdiv(rows, launch["BLOCK_M"]), 4, trainings)](
         *(x_nhwc, weight, bias, activation, y_nhwc, rows),
         SIDE=side,
         X=channels,
@@ -338,8 +372,7 @@ def convolve_up(
         BIAS=bias is not None,
         DERIVATIVE=activation is not None,
         **arithmetic.factors,
-        BLOCK_M=block_m,
-        BLOCK_K=min(arithmetic.block, 4 * width),
+        **launch,
     )
     return y_nhwc
 
@@ -353,7 +386,7 @@ def convolve_to_image(
     rows = images // trainings * side * side
     pixel = padded(channels)
     y_nhwc = x_nhwc.new_empty((images, 2 * side, 2 * side, pixel), dtype=arithmetic.dtype)
-    block_m = 128
+    block_m = 256
     _convolve_to_image[(triton.cdiv(rows, block_m), trainings)](
         *(x_nhwc, weight, bias, y_nhwc, rows),
         SIDE=side,
@@ -362,6 +395,8 @@ def convolve_to_image(
         Y=width,
         **arithmetic.factors,
         BLOCK_M=block_m,
+        num_warps=8,
+        num_stages=2,
     )
     return y_nhwc[..., :channels]
 
@@ -379,14 +414,15 @@ def convolution_gradients(
     rows = small_nhwc.shape[0] // trainings * side * side
     pixel = padded(channels)
     columns = KERNEL_AREA * pixel
-    block_m, block_k = arithmetic.block, min(128, columns)
+    launch = _weight_gradient_launch(columns, width, arithmetic)
     # By shapes alone, so that a training's sums do not depend on the others.
     parts = triton.cdiv(rows, max(512, rows // (64 if pixel <= 4 else 16)))
-    steps = triton.cdiv(rows, block_m * parts)
+    steps = triton.cdiv(rows, launch["BLOCK_M"] * parts)
     biases = channels if up else width
     size = weight[0].numel() + (KERNEL_AREA * biases if up else biases)
     partial = torch.empty((parts, trainings, size), device=weight.device)
-    _weight_gradient[(columns // block_k, parts, trainings)](
+    tiles = (columns // launch["BLOCK_K"]) * (width // launch["BLOCK_N"])
+    _weight_gradient[(tiles, parts, trainings)](
         *(small_nhwc, large_nhwc, partial, rows),
         SIDE=side,
         X=pixel,
@@ -395,8 +431,7 @@ def convolution_gradients(
         LARGE_BIAS=up,
         **arithmetic.factors,
         STEPS=steps,
-        BLOCK_M=block_m,
-        BLOCK_K=block_k,
+        **launch,
     )
     of_weight, of_bias = torch.empty_like(weight), weight.new_empty((trainings, biases))
     block = 512

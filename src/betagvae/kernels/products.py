@@ -11,6 +11,26 @@ from betagvae.kernels.arithmetic import Arithmetic, activated
 
 
 @triton.jit
+def _columns_of(
+    left,
+    scale,
+    m,
+    k,
+    rows: tl.constexpr,
+    inner: tl.constexpr,
+    left_row: tl.constexpr,
+    left_inner: tl.constexpr,
+    SCALED: tl.constexpr,
+):
+    """Return rows m of columns k of a matrix, each column multiplied by its scale."""
+    at_mk = m[:, None] * left_row + k[None, :] * left_inner
+    left_mk = tl.load(left + at_mk, (m < rows)[:, None] & (k < inner)[None, :], 0.0)
+    if SCALED:
+        left_mk = left_mk * tl.load(scale + k, k < inner, 0.0)[None, :]
+    return left_mk
+
+
+@triton.jit
 def _multiply(
     left,
     right,
@@ -49,25 +69,17 @@ def _multiply(
     n = tl.program_id(1) * BLOCK_N + tl.arange(0, BLOCK_N)
     left += s * left_training
     right += s * right_training
+    if SCALED:
+        scale += s * inner
     product_mn = tl.zeros((BLOCK_M, BLOCK_N), tl.float32)
-    sum_m = tl.zeros((BLOCK_M,), tl.float32)
     for first in range(0, inner, BLOCK_K):
         k = first + tl.arange(0, BLOCK_K)
-        left_mk = tl.load(
-            left + m[:, None] * left_row + k[None, :] * left_inner,
-            (m < rows)[:, None] & (k < inner)[None, :],
-            0.0,
-        )
+        left_mk = _columns_of(left, scale, m, k, rows, inner, left_row, left_inner, SCALED)
         right_kn = tl.load(
             right + k[:, None] * right_inner + n[None, :] * right_column,
             (k < inner)[:, None] & (n < columns)[None, :],
             0.0,
         )
-        if SCALED:
-            left_mk = left_mk * tl.load(scale + s * inner + k, k < inner, 0.0)[None, :]
-        if SUMS:
-            if tl.program_id(1) == 0:
-                sum_m += tl.sum(left_mk.to(tl.float32), 1)
         product_mn = tl.dot(
             left_mk.to(TYPE), right_kn.to(TYPE), product_mn, input_precision=PRODUCTS
         )
@@ -81,7 +93,13 @@ def _multiply(
         product_mn = tl.where(active_mn, product_mn, product_mn * SLOPE)
     tl.store(product + at_mn, product_mn.to(product.dtype.element_ty), inside_mn)
     if SUMS:
+        # Apart from the products, whose loop a condition would slow down.
         if tl.program_id(1) == 0:
+            sum_m = tl.zeros((BLOCK_M,), tl.float32)
+            for first in range(0, inner, BLOCK_K):
+                k = first + tl.arange(0, BLOCK_K)
+                left_mk = _columns_of(left, scale, m, k, rows, inner, left_row, left_inner, SCALED)
+                sum_m += tl.sum(left_mk.to(tl.float32), 1)
             tl.store(sums + s * rows + m, sum_m, m < rows)
 
 
@@ -106,12 +124,9 @@ def multiply(
     trainings, rows, inner = left.shape
     columns = right.shape[2]
     product = left.new_empty((trainings, rows, columns), dtype=dtype or arithmetic.dtype)
-    block_m, block_n = _block(rows), _block(columns)
-    if block_m < 128 or block_n < 128:
-        # More programs share the way along the inner axis.
-        block_n = min(block_n, 32)
-    block_k = min(arithmetic.block, max(16, triton.next_power_of_2(inner)))
-    _multiply[(triton.cdiv(rows, block_m), triton.cdiv(columns, block_n), trainings)](
+    launch = _launch(rows, columns, inner, arithmetic, along_inner=right.stride(1) == 1)
+    blocks = triton.cdiv(rows, launch["BLOCK_M"]), triton.cdiv(columns, launch["BLOCK_N"])
+    _multiply[(*blocks, trainings)](
         *(left, right, bias, activation),
         *(None if scale is None else scale.contiguous(), product, sums, rows, columns, inner),
         *left.stride(),
@@ -122,14 +137,38 @@ def multiply(
         SCALED=scale is not None,
         SUMS=sums is not None,
         **arithmetic.factors,
-        BLOCK_M=block_m,
-        BLOCK_N=block_n,
-        BLOCK_K=block_k,
-        num_warps=8 if block_m * block_n > 8192 else 4,
+        **launch,
     )
     return product
 
 
-def _block(size: int) -> int:
-    """Return how many rows or columns a program has: no less than the tensor cores want."""
-    return min(128, max(16, triton.next_power_of_2(size)))
+def _launch(
+    rows: int, columns: int, inner: int, arithmetic: Arithmetic, *, along_inner: bool
+) -> dict[str, int]:
+    """Return how `_multiply` is launched; `along_inner` is how the right matrix lies in memory."""
+    block_m, block_n = _block(rows, 128), _block(columns, 128)
+    # With fewer rows or columns more programs share the way along the inner axis.
+    narrow = block_m < 128 or block_n < 128
+    warps, stages = 4, 4
+    if arithmetic.dtype == torch.float32:
+        # Small, so that few trainings fill a GPU.
+        block_m, block_n = min(64, block_m), min(32 if narrow else 64, block_n)
+        # Two warps multiply with mma: wgmma, that of four on sm_90, wants a right matrix that lies
+        # along the inner axis, and another would arrive by four bytes instead of sixteen.
+        warps = 4 if along_inner else 2
+        if arithmetic.products == "tf32x3" and not along_inner:
+            block_n = min(32, block_n)  # Both halves of every factor fit the registers.
+    elif narrow:
+        block_n = min(32, block_n)
+    elif inner > 128:
+        block_n = 64
+    else:
+        stages = 3
+    block_k = min(arithmetic.block, _block(inner, 128))
+    sizes = {"BLOCK_M": block_m, "BLOCK_N": block_n, "BLOCK_K": block_k}
+    return {**sizes, "num_warps": warps, "num_stages": stages}
+
+
+def _block(size: int, most: int) -> int:
+    """Return how many a program has of a size: no less than the tensor cores want."""
+    return min(most, max(16, triton.next_power_of_2(size)))
