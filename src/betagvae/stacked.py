@@ -59,17 +59,14 @@ class Linear(Layer):
         gradient = self._rows(gradient, self.weight.shape[1])
         return kernels.multiply(gradient, self.weight, self.arithmetic, activation=h, slope=slope)
 
-    def of_parameters(
-        self, gradient: Tensor, h: Tensor, scale_sb: Tensor | None = None
-    ) -> tuple[Tensor, Tensor]:
-        """Return the gradients of weights and bias, of rows multiplied by `scale_sb`."""
+    def of_parameters(self, gradient: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the gradients of weights and bias."""
         of_bias = torch.empty_like(self.bias)
         gradient = self._rows(gradient, self.weight.shape[1])
         of_weight = kernels.multiply(
             gradient.transpose(1, 2),
             self._rows(h, self.weight.shape[2]),
             self.arithmetic,
-            scale=scale_sb,
             sums=of_bias,
             dtype=torch.float32,
         )
@@ -263,7 +260,7 @@ class StackedDiscriminator(Stacked):
         self._chain = self._layers([(Linear, slope) for slope in [*hidden, 1.0]], 0)
 
     def forward(self, codes_sbl: Tensor) -> Tensor:
-        """Return one logit a code, S×B, and keep what `gradients` needs until the next call."""
+        """Return one logit a code, S×B, and keep what `descend` needs until the next call."""
         h = codes_sbl.detach()
         self._inputs = []
         for layer in self._chain:
@@ -279,13 +276,28 @@ class StackedDiscriminator(Stacked):
         self._logits = _ByJacobian.apply(codes_sbl, h.squeeze(2), self._derivatives[0].float())
         return self._logits
 
-    def gradients(self, loss: Tensor) -> list[Tensor]:
-        """Return the gradient of a loss of the last logits for every parameter."""
+    def descend(self, loss: Tensor, adam: torch.optim.Adam) -> None:
+        """Take the optimiser's step down a loss of the last logits.
+
+        Nothing else reads the weights until the next call: the derivatives of the logits for the
+        codes, which is all that other losses need, are known.
+        """
         (scale_sb,) = torch.autograd.grad(loss, self._logits, retain_graph=True)
-        found = []
-        for layer, h, d in zip(self._chain, self._inputs, self._derivatives[1:], strict=True):
-            found += layer.of_parameters(d, h, scale_sb)
-        return [tensor.view_as(p) for tensor, p in zip(found, self.stack, strict=True)]
+        states = [adam.state[parameter] for parameter in self.stack]
+        torch._foreach_add_([state["step"] for state in states], 1)
+        (settings,) = adam.param_groups
+        rates = kernels.adam_rates(states[0]["step"], settings["lr"], settings["betas"])
+        changed = [
+            (parameter.detach(), state["exp_avg"], state["exp_avg_sq"])
+            for parameter, state in zip(self.stack, states, strict=True)
+        ]
+        for weight, bias, h, derivative in zip(
+            changed[::2], changed[1::2], self._inputs, self._derivatives[1:], strict=True
+        ):
+            kernels.descend(
+                *(derivative, h, scale_sb, weight, bias),
+                *(rates, settings["betas"], settings["eps"], self.arithmetic),
+            )
 
 
 class _Error(torch.autograd.Function):

@@ -193,17 +193,21 @@ class Trainer:
 
         reward_sb, terms = None, {}
         if self.discriminator is not None:
-            # Before the autoencoder's step, so that both gradients see the same networks.
+            # Before the autoencoder's step, so that both gradients see the same networks. A stack's
+            # are known by then, and its discriminator may change at once.
             reward_sb, discriminator_loss_s, terms = self._judge(z_sbl, noise_sbl["prior"])
-            _set_gradients(
-                self.discriminator, self.discriminator.gradients(discriminator_loss_s.sum())
-            )
+            if self.stacked:
+                self.discriminator.descend(discriminator_loss_s.sum(), self.discriminator_optimiser)
+            else:
+                _set_gradients(
+                    self.discriminator, self.discriminator.gradients(discriminator_loss_s.sum())
+                )
         loss_s = objective.loss(reconstruction_sb, kl_sbl, reward_sb, self.beta_s1, self.gamma_s1)
         # Of the model alone: no loss reaches the other player's weights.
         weights = list(self.model.parameters())
         _set_gradients(self.model, torch.autograd.grad(loss_s.sum(), weights))
         self.optimiser.step()
-        if self.discriminator is not None:
+        if self.discriminator is not None and not self.stacked:
             self.discriminator_optimiser.step()
         terms = {
             "loss": loss_s.detach(),

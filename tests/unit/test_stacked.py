@@ -207,9 +207,19 @@ def test_errors_and_gradients_are_those_of_the_modules(
             assert distance(one[i], other) < 3 * tolerance
 
 
+def with_state(parameters, **settings):
+    """Return Adam with its moments where the first step finds them, as `Trainer` makes it."""
+    adam = torch.optim.Adam(parameters, fused=True, capturable=GPU, **settings)
+    for parameter in adam.param_groups[0]["params"]:
+        moments = {name: torch.zeros_like(parameter) for name in ("exp_avg", "exp_avg_sq")}
+        adam.state[parameter] = {"step": torch.zeros((), device=parameter.device), **moments}
+    return adam
+
+
 def test_both_players_gradients_of_a_discriminator(precision):
     models = modules(lambda: Discriminator(LATENTS, 3, 40))
     stack = stacked.stack(models, DEVICE, precision)
+    adam = with_state(stack.parameters())
     codes = torch.randn(TRAININGS, 2 * BATCH, LATENTS, generator=torch.Generator().manual_seed(0))
     on_device = codes.to(DEVICE).requires_grad_()
 
@@ -220,7 +230,9 @@ def test_both_players_gradients_of_a_discriminator(precision):
 
     logits_sb = stack(on_device)
     loss, reward = losses(logits_sb)
-    found = stack.gradients(loss)
+    stack.descend(loss, adam)
+    # The first moment after one step.
+    found = [adam.state[parameter]["exp_avg"] / (1 - 0.9) for parameter in stack.parameters()]
     (of_codes,) = torch.autograd.grad(reward, on_device)
     for i, model in enumerate(models):
         model.double()
@@ -234,6 +246,35 @@ def test_both_players_gradients_of_a_discriminator(precision):
         assert distance(of_codes[i], expected) < 3 * tolerance
         for one, other in zip(found, in_stack_order(model, gradients), strict=True):
             assert distance(one[i], other) < 3 * tolerance
+
+
+def test_a_discriminator_descends_as_with_pytorch_s_adam(precision):
+    models = modules(lambda: Discriminator(LATENTS, 3, 40))
+    stack = stacked.stack(models, DEVICE, precision)
+    settings = {"lr": 1e-2, "betas": (0.5, 0.999)}
+    adam = with_state(stack.parameters(), **settings)
+    alone = [torch.optim.Adam(model.double().parameters(), **settings) for model in models]
+    random = torch.Generator().manual_seed(0)
+    for _ in range(3):
+        codes = torch.randn(TRAININGS, 2 * BATCH, LATENTS, generator=random)
+        logits_sb = stack(codes.to(DEVICE).requires_grad_())
+        stack.descend(objective.discriminator_loss(*logits_sb.chunk(2, dim=1)).sum(), adam)
+        for i, (model, optimiser) in enumerate(zip(models, alone, strict=True)):
+            optimiser.zero_grad()
+            logits_b = model.layers(codes[i].double()).squeeze(1)
+            objective.discriminator_loss(*logits_b.chunk(2)).backward()
+            optimiser.step()
+    assert {state["step"].item() for state in adam.state.values()} == {3}
+    for i, (model, optimiser) in enumerate(zip(models, alone, strict=True)):
+        expected = list(optimiser.state.values())
+        found = list(adam.state.values())
+        tolerance = TOLERANCES[precision]
+        for name in ("exp_avg", "exp_avg_sq"):
+            for one, other in zip(found, expected, strict=True):
+                assert distance(one[name][i], other[name]) < 6 * tolerance
+        # A weight whose gradient is nearly 0 may go either way: all of them, not each.
+        changed = [parameter[i] for parameter in stack.parameters()]
+        assert distance(changed, model.parameters()) < tolerance
 
 
 @pytest.mark.parametrize("packed", [False, True])

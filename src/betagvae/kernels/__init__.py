@@ -17,6 +17,7 @@ from betagvae.kernels.convolutions import (
     convolve_to_image,
     convolve_up,
 )
+from betagvae.kernels.descent import adam_rates, descend
 from betagvae.kernels.images import (
     gather,
     padded_image,
@@ -27,11 +28,13 @@ from betagvae.kernels.products import multiply
 
 __all__ = [
     "Arithmetic",
+    "adam_rates",
     "check_compiler",
     "convolution_gradients",
     "convolve",
     "convolve_to_image",
     "convolve_up",
+    "descend",
     "gather",
     "multiply",
     "padded_image",

@@ -11,23 +11,10 @@ from betagvae.kernels.arithmetic import Arithmetic, activated
 
 
 @triton.jit
-def _columns_of(
-    left,
-    scale,
-    m,
-    k,
-    rows: tl.constexpr,
-    inner: tl.constexpr,
-    left_row: tl.constexpr,
-    left_inner: tl.constexpr,
-    SCALED: tl.constexpr,
-):
-    """Return rows m of columns k of a matrix, each column multiplied by its scale."""
-    at_mk = m[:, None] * left_row + k[None, :] * left_inner
-    left_mk = tl.load(left + at_mk, (m < rows)[:, None] & (k < inner)[None, :], 0.0)
-    if SCALED:
-        left_mk = left_mk * tl.load(scale + k, k < inner, 0.0)[None, :]
-    return left_mk
+def block_of(matrix, m, k, rows, columns, row_stride, column_stride):
+    """Return rows m of columns k of a matrix; what is beyond it is 0."""
+    at_mk = m[:, None] * row_stride + k[None, :] * column_stride
+    return tl.load(matrix + at_mk, (m < rows)[:, None] & (k < columns)[None, :], 0.0)
 
 
 @triton.jit
@@ -36,7 +23,6 @@ def _multiply(
     right,
     bias,
     activation,
-    scale,
     product,
     sums,
     rows: tl.constexpr,
@@ -51,7 +37,6 @@ def _multiply(
     BIAS: tl.constexpr,
     SLOPE: tl.constexpr,
     DERIVATIVE: tl.constexpr,
-    SCALED: tl.constexpr,
     SUMS: tl.constexpr,
     TYPE: tl.constexpr,
     PRODUCTS: tl.constexpr,
@@ -61,25 +46,19 @@ def _multiply(
 ):
     """Write a block of a training's product M×N (rows, columns) of matrices M×K and K×N (inner).
 
-    Factors lie at any strides; bias S×N, activation S×M×N, scale S×K, product and sums, S×M×N and
-    S×M, are contiguous.
+    Factors lie at any strides; bias S×N, activation S×M×N, product and sums, S×M×N and S×M, are
+    contiguous.
     """
     s = tl.program_id(2)
     m = tl.program_id(0) * BLOCK_M + tl.arange(0, BLOCK_M)
     n = tl.program_id(1) * BLOCK_N + tl.arange(0, BLOCK_N)
     left += s * left_training
     right += s * right_training
-    if SCALED:
-        scale += s * inner
     product_mn = tl.zeros((BLOCK_M, BLOCK_N), tl.float32)
     for first in range(0, inner, BLOCK_K):
         k = first + tl.arange(0, BLOCK_K)
-        left_mk = _columns_of(left, scale, m, k, rows, inner, left_row, left_inner, SCALED)
-        right_kn = tl.load(
-            right + k[:, None] * right_inner + n[None, :] * right_column,
-            (k < inner)[:, None] & (n < columns)[None, :],
-            0.0,
-        )
+        left_mk = block_of(left, m, k, rows, inner, left_row, left_inner)
+        right_kn = block_of(right, k, n, inner, columns, right_inner, right_column)
         product_mn = tl.dot(
             left_mk.to(TYPE), right_kn.to(TYPE), product_mn, input_precision=PRODUCTS
         )
@@ -98,7 +77,7 @@ def _multiply(
             sum_m = tl.zeros((BLOCK_M,), tl.float32)
             for first in range(0, inner, BLOCK_K):
                 k = first + tl.arange(0, BLOCK_K)
-                left_mk = _columns_of(left, scale, m, k, rows, inner, left_row, left_inner, SCALED)
+                left_mk = block_of(left, m, k, rows, inner, left_row, left_inner)
                 sum_m += tl.sum(left_mk.to(tl.float32), 1)
             tl.store(sums + s * rows + m, sum_m, m < rows)
 
@@ -111,15 +90,14 @@ def multiply(
     bias: Tensor | None = None,
     slope: float = 1,
     activation: Tensor | None = None,
-    scale: Tensor | None = None,
     sums: Tensor | None = None,
     dtype: torch.dtype | None = None,
 ) -> Tensor:
     """Return the products S×M×N of matrices S×M×K and S×K×N.
 
     With a bias S×N it is added and what is negative multiplied by `slope`, as a layer does; with
-    activations S×M×N the product is multiplied by `slope` where these are not positive. Columns of
-    the left matrix are multiplied by `scale`, S×K, and their sum is put into `sums`, S×M.
+    activations S×M×N the product is multiplied by `slope` where these are not positive. The sum
+    of the left matrix's columns is put into `sums`, S×M.
     """
     trainings, rows, inner = left.shape
     columns = right.shape[2]
@@ -127,14 +105,12 @@ def multiply(
     launch = _launch(rows, columns, inner, arithmetic, along_inner=right.stride(1) == 1)
     blocks = triton.cdiv(rows, launch["BLOCK_M"]), triton.cdiv(columns, launch["BLOCK_N"])
     _multiply[(*blocks, trainings)](
-        *(left, right, bias, activation),
-        *(None if scale is None else scale.contiguous(), product, sums, rows, columns, inner),
+        *(left, right, bias, activation, product, sums, rows, columns, inner),
         *left.stride(),
         *right.stride(),
         BIAS=bias is not None,
         SLOPE=slope,
         DERIVATIVE=activation is not None,
-        SCALED=scale is not None,
         SUMS=sums is not None,
         **arithmetic.factors,
         **launch,
@@ -146,7 +122,7 @@ def _launch(
     rows: int, columns: int, inner: int, arithmetic: Arithmetic, *, along_inner: bool
 ) -> dict[str, int]:
     """Return how `_multiply` is launched; `along_inner` is how the right matrix lies in memory."""
-    block_m, block_n = _block(rows, 128), _block(columns, 128)
+    block_m, block_n = block_size(rows, 128), block_size(columns, 128)
     # With fewer rows or columns more programs share the way along the inner axis.
     narrow = block_m < 128 or block_n < 128
     warps, stages = 4, 4
@@ -164,11 +140,11 @@ def _launch(
         block_n = 64
     else:
         stages = 3
-    block_k = min(arithmetic.block, _block(inner, 128))
+    block_k = min(arithmetic.block, block_size(inner, 128))
     sizes = {"BLOCK_M": block_m, "BLOCK_N": block_n, "BLOCK_K": block_k}
     return {**sizes, "num_warps": warps, "num_stages": stages}
 
 
-def _block(size: int, most: int) -> int:
+def block_size(size: int, most: int) -> int:
     """Return how many a program has of a size: no less than the tensor cores want."""
     return min(most, max(16, triton.next_power_of_2(size)))
