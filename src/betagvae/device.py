@@ -32,6 +32,9 @@ PRECISIONS = {
     "tf32": Precision(torch.float32, "tf32", "tf32"),
     "bfloat16": Precision(torch.bfloat16, "ieee", "ieee"),
 }
+OLDEST_GPU = (7, 5)
+"""Compute capability for which Triton compiles the kernels. Before 8.0 there are no units for TF32:
+in `tf32` as in `float32` such a GPU multiplies float32 as it is, more slowly."""
 
 
 def set_up(threads: int, precision: str = "float32") -> torch.device:
@@ -42,11 +45,12 @@ def set_up(threads: int, precision: str = "float32") -> torch.device:
     Raises
     ------
     UserError
-        When `precision`, one of `PRECISIONS`, is none that the device is known to be right in.
+        When `precision`, one of `PRECISIONS`, is none that the device is known to be right in, or
+        the GPU is older than any that its kernels are compiled for.
     """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if device.type == "cuda" and PRECISIONS[precision].dtype == torch.bfloat16:
-        raise UserError("precision: bfloat16 is for processors: on a GPU choose tf32 or float32")
+    if device.type == "cuda":
+        _check_gpu(device, precision)
     _keep_freed_memory()
     products = PRECISIONS[precision].float32_products
     torch.backends.cuda.matmul.fp32_precision = products
@@ -58,6 +62,19 @@ def set_up(threads: int, precision: str = "float32") -> torch.device:
     torch.utils.deterministic.fill_uninitialized_memory = False
     torch.set_num_threads(threads)
     return device
+
+
+def _check_gpu(device: torch.device, precision: str) -> None:
+    if PRECISIONS[precision].dtype == torch.bfloat16:
+        raise UserError("precision: bfloat16 is for processors: on a GPU choose tf32 or float32")
+    found = torch.cuda.get_device_capability(device)
+    if found < OLDEST_GPU:
+        has, needed = (".".join(map(str, capability)) for capability in (found, OLDEST_GPU))
+        raise UserError(
+            f"the {torch.cuda.get_device_name(device)} has compute capability {has}, and a GPU's "
+            f"kernels need {needed} or later: use another GPU, or the processor "
+            "(CUDA_VISIBLE_DEVICES=)"
+        )
 
 
 def _keep_freed_memory() -> None:

@@ -18,6 +18,7 @@ from betagvae.arrays import ImageArray, open_array
 from betagvae.device import DeviceImages, set_up
 from betagvae.errors import UserError
 from betagvae.files import sha256, whole_file, write_csv, write_json
+from betagvae.memory import check_memory
 from betagvae.provenance import device_name, packages, provenance
 from betagvae.trainer import Trainer, TrainingSettings, take_steps, trainers_of
 
@@ -116,12 +117,13 @@ def train(
     Raises
     ------
     UserError
-        When the data or settings do not fit, or a loss is no longer a number.
+        When data, settings or the machine do not fit, or a loss is no longer a number.
     """
     first, _ = runs[0]
     device = set_up(first.threads, first.precision)
     array = open_array(data)
     check_runs(array, runs)
+    check_memory(array, [settings for settings, _ in runs], device)
     images = DeviceImages(array, device)
     resumes = [_resume(array, settings, files, resume_seconds, device) for settings, files in runs]
     saved = [resume.load() for resume in resumes]
