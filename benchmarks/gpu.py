@@ -113,6 +113,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     p.add_argument("--seconds", type=float, default=540, help="how long to watch")
     p.add_argument("--bring", type=Path, help="folder for what is to be brought home")
     p.add_argument("--take", type=Path, nargs="+", help="archives of such a folder")
+    p.add_argument("--parts", nargs="+", metavar="NAME", help="these alone; all by default")
     p.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)
     p.add_argument("--resume-seconds", type=float, default=120, help="what a cut costs at most")
     p.add_argument("--seeds", type=int, default=5, help="of each precision")
@@ -166,8 +167,9 @@ def work(options: argparse.Namespace) -> None:
         if not first:
             return
         environment = {**os.environ, "PYTHONPATH": "src", "PYTHONUNBUFFERED": "1"}
-        done = set()
-        for part in programme(options):
+        done: set[str] = set()
+        parts = [p for p in programme(options) if not options.parts or p.name in options.parts]
+        for part in parts:
             record = options.output / "parts" / f"{part.name.replace(' ', '_')}.json"
             state = _run(part, record, environment) if set(part.needs) <= done else "left out"
             print(f"== {part.name}: {state}", flush=True)
