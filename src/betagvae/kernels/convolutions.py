@@ -142,9 +142,28 @@ def _convolve_up(
 
 
 @triton.jit
+def _arrange(
+    weight, arranged, X: tl.constexpr, C: tl.constexpr, Y: tl.constexpr, COLUMNS: tl.constexpr
+):
+    """Write what `_convolve_to_image` multiplies one of the 3×3 pixels with, COLUMNS×Y."""
+    neighbour, s = tl.program_id(0), tl.program_id(1)
+    below, beside = neighbour // 3 - 1, neighbour % 3 - 1
+    n, k = tl.arange(0, COLUMNS), tl.arange(0, Y)
+    down_n, right_n, channel_n = n // (2 * X), (n // X) % 2, n % X
+    row_n, column_n = 1 + down_n - 2 * below, 1 + right_n - 2 * beside
+    sees_n = (row_n >= 0) & (row_n < 4) & (column_n >= 0) & (column_n < 4)
+    sees_n = sees_n & (n < 4 * X) & (channel_n < C)
+    at_n = (4 * row_n + column_n) * C + channel_n
+    at_nk = (s * Y + k)[None, :] * (16 * C) + at_n[:, None]
+    weight_nk = tl.load(weight + at_nk, sees_n[:, None], 0.0)
+    arranged += (s * tl.num_programs(0) + neighbour) * (COLUMNS * Y)
+    tl.store(arranged + n[:, None] * Y + k[None, :], weight_nk.to(arranged.dtype.element_ty))
+
+
+@triton.jit
 def _convolve_to_image(
     x,
-    weight,
+    arranged,
     bias,
     y,
     rows,
@@ -155,34 +174,31 @@ def _convolve_to_image(
     TYPE: tl.constexpr,
     PRODUCTS: tl.constexpr,
     BLOCK_M: tl.constexpr,
+    COLUMNS: tl.constexpr,
 ):
     """Write twice the side from SIDE×SIDE pixels of Y channels; of its X ≤ 4 channels C are used.
 
-    The pixels of all four parities are the columns of one product over the 3×3 pixels around.
+    The pixels of all four parities are the columns of one product over the 3×3 pixels around. Each
+    program needs the weights of all, which is why they come as `_arrange` lays them out.
     """
     s = tl.program_id(1)
     m = tl.program_id(0) * BLOCK_M + tl.arange(0, BLOCK_M)
     inside_m = m < rows
-    n = tl.arange(0, 16)
-    down_n, right_n, channel_n = n // (2 * X), (n // X) % 2, n % X
-    used_n = (n < 4 * X) & (channel_n < C)
+    n = tl.arange(0, COLUMNS)
     k = tl.arange(0, Y)
     row_m, column_m, image_m = _places(m, s, rows, SIDE)
-    weight += s * (Y * 16 * C)
-    y_mn = tl.zeros((BLOCK_M, 16), tl.float32)
+    arranged += s * (9 * COLUMNS * Y)
+    y_mn = tl.zeros((BLOCK_M, COLUMNS), tl.float32)
     for neighbour in range(9):
         below, beside = neighbour // 3 - 1, neighbour % 3 - 1
         row_m1, column_m1 = row_m + below, column_m + beside
         seen_m = (row_m1 >= 0) & (row_m1 < SIDE) & (column_m1 >= 0) & (column_m1 < SIDE) & inside_m
         pixel_m = image_m * (SIDE * SIDE) + row_m1 * SIDE + column_m1
         x_mk = tl.load(x + pixel_m[:, None] * Y + k[None, :], seen_m[:, None], 0.0)
-        tap_row_n, tap_column_n = 1 + down_n - 2 * below, 1 + right_n - 2 * beside
-        sees_n = (tap_row_n >= 0) & (tap_row_n < 4) & (tap_column_n >= 0) & (tap_column_n < 4)
-        at_n = (4 * tap_row_n + tap_column_n) * C + channel_n
-        weight_kn = tl.load(
-            weight + k[:, None] * (16 * C) + at_n[None, :], (sees_n & used_n)[None, :], 0.0
-        )
+        weight_kn = tl.load(arranged + (neighbour * COLUMNS + n)[None, :] * Y + k[:, None])
         y_mn = tl.dot(x_mk.to(TYPE), weight_kn.to(TYPE), y_mn, input_precision=PRODUCTS)
+    down_n, right_n, channel_n = n // (2 * X), (n // X) % 2, n % X
+    used_n = (n < 4 * X) & (channel_n < C)
     y_mn += tl.load(bias + s * C + channel_n, used_n, 0.0)[None, :]
     row_mn = 2 * row_m[:, None] + down_n[None, :]
     pixel_mn = image_m[:, None] * (4 * SIDE * SIDE) + row_mn * (2 * SIDE)
@@ -386,15 +402,21 @@ def convolve_to_image(
     rows = images // trainings * side * side
     pixel = padded(channels)
     y_nhwc = x_nhwc.new_empty((images, 2 * side, 2 * side, pixel), dtype=arithmetic.dtype)
+    columns = 16
+    arranged = torch.empty(
+        (trainings, 9, columns, width), dtype=arithmetic.dtype, device=weight.device
+    )
+    _arrange[(9, trainings)](weight, arranged, pixel, channels, width, columns)
     block_m = 256
     _convolve_to_image[(triton.cdiv(rows, block_m), trainings)](
-        *(x_nhwc, weight, bias, y_nhwc, rows),
+        *(x_nhwc, arranged, bias, y_nhwc, rows),
         SIDE=side,
         X=pixel,
         C=channels,
         Y=width,
         **arithmetic.factors,
         BLOCK_M=block_m,
+        COLUMNS=columns,
         num_warps=8,
         num_stages=2,
     )
