@@ -271,38 +271,40 @@ def _sum_parts(
     WEIGHTS: tl.constexpr,
     BIASES: tl.constexpr,
     LARGE_BIAS: tl.constexpr,
+    PARTS: tl.constexpr,
     BLOCK: tl.constexpr,
 ):
-    """Sum what `_weight_gradient` left."""
+    """Sum what `_weight_gradient` left; all parts at once, so that one load waits for no other."""
     s = tl.program_id(1)
     size = WEIGHTS + (16 * BIASES if LARGE_BIAS else BIASES)
-    partial += s * size
-    step = tl.num_programs(1) * size
+    part = tl.arange(0, PARTS)[:, None]
+    partial += (part * tl.num_programs(1) + s) * size
     if tl.program_id(0) < tl.num_programs(0) - 1:
         at = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
-        total = tl.zeros((BLOCK,), tl.float32)
-        for part in range(parts):
-            total += tl.load(partial + part * step + at, at < WEIGHTS, 0.0)
+        inside = (part < parts) & (at < WEIGHTS)[None, :]
+        total = tl.sum(tl.load(partial + at[None, :], inside, 0.0), 0)
         tl.store(weight + s * WEIGHTS + at, total, at < WEIGHTS)
     else:
         n = tl.arange(0, 64)
-        bias_n = tl.zeros((64,), tl.float32)
-        for part in range(parts):
-            if LARGE_BIAS:
-                # The four taps in the middle see every pixel of the larger map once.
-                for tap in tl.static_range(4):
-                    tap_n = (5 + tap % 2 + 4 * (tap // 2)) * BIASES + n
-                    bias_n += tl.load(partial + WEIGHTS + part * step + tap_n, n < BIASES, 0.0)
-            else:
-                bias_n += tl.load(partial + WEIGHTS + part * step + n, n < BIASES, 0.0)
+        inside = (part < parts) & (n < BIASES)[None, :]
+        if LARGE_BIAS:
+            bias_n = tl.zeros((64,), tl.float32)
+            # The four taps in the middle see every pixel of the larger map once.
+            for tap in tl.static_range(4):
+                tap_n = (5 + tap % 2 + 4 * (tap // 2)) * BIASES + n
+                bias_n += tl.sum(tl.load(partial + WEIGHTS + tap_n[None, :], inside, 0.0), 0)
+        else:
+            bias_n = tl.sum(tl.load(partial + WEIGHTS + n[None, :], inside, 0.0), 0)
         tl.store(bias + s * BIASES + n, bias_n, n < BIASES)
 
 
 def _convolve_launch(side: int, pixel: int, arithmetic: Arithmetic) -> dict[str, int]:
     """Return how `_convolve` is launched for maps of a side, with values a pixel."""
+    # A window of an image comes in one piece, where both halves of factors need no registers too.
+    whole = pixel <= 4 and arithmetic.products != "tf32x3"
     return {
         "BLOCK_M": 128,
-        "BLOCK_K": min(arithmetic.block, KERNEL_AREA * pixel),
+        "BLOCK_K": min(64 if whole else arithmetic.block, KERNEL_AREA * pixel),
         "num_warps": 8 if side <= 8 else 4,
     }
 
@@ -456,12 +458,13 @@ def convolution_gradients(
         **launch,
     )
     of_weight, of_bias = torch.empty_like(weight), weight.new_empty((trainings, biases))
-    block = 512
+    block = 64
     _sum_parts[(triton.cdiv(weight[0].numel(), block) + 1, trainings)](
         *(partial, of_weight, of_bias, parts),
         WEIGHTS=weight[0].numel(),
         BIASES=biases,
         LARGE_BIAS=up,
+        PARTS=triton.next_power_of_2(parts),
         BLOCK=block,
     )
     return of_weight, of_bias
