@@ -144,6 +144,19 @@ class DeviceImages:
         self._pixels = torch.from_numpy(bits).to(device, torch.float32)
         self.device = device
 
+    def stacked_batch(self, indices_n: Tensor) -> Tensor:
+        """Return images as `betagvae.stacked` takes them: as `batch`, or as bytes.
+
+        A pixel's bytes are a quarter of its numbers to read. They are copied by four, that is with
+        all channels of a colour image; of another they would come one by one.
+        """
+        if self.device.type == "cuda" and self.channels > 1:
+            from betagvae.kernels import gather
+
+            x_nhwc = gather(self._stored, indices_n, packed=self._packed, dtype=torch.uint8)
+            return x_nhwc.permute(0, 3, 1, 2)
+        return self.batch(indices_n)
+
     def batch(self, indices_b: Tensor) -> Tensor:
         """Return images in [0, 1], float32 B×C×64×64, channels interleaved in memory."""
         if self.device.type == "cuda":

@@ -205,6 +205,8 @@ class StackedAutoencoder(Stacked):
     def encoder(self, x_nchw: Tensor) -> tuple[Tensor, Tensor]:
         """Return the posterior's mean and log variance, each N×L, as `networks.Encoder`.
 
+        Of images in [0, 1] or their bytes, as in `reconstruction_error`.
+
         Raises
         ------
         UserError

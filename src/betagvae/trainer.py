@@ -179,7 +179,8 @@ class Trainer:
 
     def _step(self) -> dict[str, Tensor]:
         shape = (len(self.settings), self.shared.batch_size)
-        x_nchw = self.images.batch(self._of_batch(self.order).flatten())
+        batch = self.images.stacked_batch if self.stacked else self.images.batch
+        x_nchw = batch(self._of_batch(self.order).flatten())
         noise_sbl = {name: self._of_batch(noise) for name, noise in self.noise.items()}
         self.batch += 1
         with computing_in(self.shared.precision, self.images.device):

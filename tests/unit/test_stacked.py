@@ -293,6 +293,36 @@ def test_gathered_images_are_those_of_the_array(tmp_path, packed, channels):
     torch.testing.assert_close(found.permute(0, 3, 1, 2).cpu(), images.batch(indices))
 
 
+@pytest.mark.parametrize("channels", [1, 3])
+def test_bytes_of_an_image_are_its_pixels(precision, arithmetic, channels):
+    random = torch.Generator().manual_seed(0)
+    shape = (TRAININGS * BATCH, channels, 64, 64)
+    stored = torch.randint(256, shape, generator=random, dtype=torch.uint8).to(DEVICE)
+    indices = torch.arange(len(stored), device=DEVICE).flip(0)
+    of_bytes = kernels.gather(stored, indices, packed=False, dtype=torch.uint8)
+    x_nhwc = kernels.gather(stored, indices, packed=False)
+    assert torch.equal(of_bytes.cpu(), stored[indices].permute(0, 2, 3, 1).cpu())
+    weight = torch.randn(TRAININGS, 32, 16, channels, generator=random).to(DEVICE)
+    bias = torch.zeros(TRAININGS, 32, device=DEVICE)
+    small = torch.randn(TRAININGS * BATCH, 32, 32, 32, generator=random)
+    small = small.to(DEVICE, arithmetic.dtype)
+    logits = kernels.padded_image(torch.randn(x_nhwc.shape, generator=random).to(DEVICE))
+    upstream = torch.rand(TRAININGS * BATCH, generator=random).to(DEVICE)
+    found = []
+    for image in (of_bytes, x_nhwc):
+        image = kernels.padded_image(image)
+        found.append(
+            (
+                kernels.convolve(image, weight, arithmetic, bias=bias),
+                *kernels.convolution_gradients(small, image, weight, arithmetic, up=False),
+                kernels.reconstruction_error(logits, image, "bernoulli"),
+                kernels.reconstruction_error_gradient(logits, image, "squared_error", upstream),
+            )
+        )
+    for one, other in zip(*found, strict=True):
+        assert distance(one, other) < {"float32": 1e-6, "tf32": 1e-4, "bfloat16": 1e-3}[precision]
+
+
 SMALLER = dataclasses.replace(SETTINGS, steps=4, batch_size=2, latents=LATENTS)
 TWO = [SMALLER, dataclasses.replace(SMALLER, beta=1, gamma=3, seed=1)]
 

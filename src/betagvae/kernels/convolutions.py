@@ -8,7 +8,7 @@ import triton.language as tl
 from torch import Tensor
 
 from betagvae.kernels.arithmetic import Arithmetic, activated
-from betagvae.kernels.images import padded
+from betagvae.kernels.images import padded, pixels
 
 KERNEL_AREA = 16
 """Weights of a 4×4 convolution for a pair of channels."""
@@ -82,10 +82,10 @@ def _convolve(
         k = first + tl.arange(0, BLOCK_K)
         tap_k, channel_k = k // X, k % X
         pixel_mk, seen_mk = _window(row_m, column_m, image_m, tap_k, SIDE)
-        x_mk = tl.load(x + pixel_mk * X + channel_k[None, :], seen_mk & inside_m[:, None], 0.0)
+        x_mk = tl.load(x + pixel_mk * X + channel_k[None, :], seen_mk & inside_m[:, None], 0)
         at_kn = (tap_k * C + channel_k)[:, None] + n[None, :] * (16 * C)
         weight_kn = tl.load(weight + at_kn, (channel_k < C)[:, None], 0.0)
-        y_mn = tl.dot(x_mk.to(TYPE), weight_kn.to(TYPE), y_mn, input_precision=PRODUCTS)
+        y_mn = tl.dot(pixels(x_mk).to(TYPE), weight_kn.to(TYPE), y_mn, input_precision=PRODUCTS)
     at_mn = (s * rows + m)[:, None] * Y + n[None, :]
     _finish(y_mn, y, at_mn, inside_m, bias, s * Y + n, activation, BIAS, DERIVATIVE)
 
@@ -243,11 +243,11 @@ def _weight_gradient(
         row_m, column_m, image_m = _places(m, s, rows, SIDE)
         pixel_mk, seen_mk = _window(row_m, column_m, image_m, tap_k, SIDE)
         large_mk = tl.load(
-            large + pixel_mk * X + channel_k[None, :], seen_mk & inside_m[:, None], 0.0
+            large + pixel_mk * X + channel_k[None, :], seen_mk & inside_m[:, None], 0
         )
         at_mn = (s * rows + m)[:, None] * Y + n[None, :]
         small_mn = tl.load(small + at_mn, inside_m[:, None], 0.0)
-        large_mk = large_mk.to(TYPE)
+        large_mk = pixels(large_mk).to(TYPE)
         sum_nk = tl.dot(tl.trans(small_mn.to(TYPE)), large_mk, sum_nk, input_precision=PRODUCTS)
         if LARGE_BIAS:
             sums = tl.dot(ones, large_mk, sums, input_precision=PRODUCTS)
@@ -340,7 +340,7 @@ def convolve(
     bias: Tensor | None = None,
     activation: Tensor | None = None,
 ) -> Tensor:
-    """Return the 4×4 convolution with stride 2, N×H/2×W/2×Y.
+    """Return the 4×4 convolution with stride 2, N×H/2×W/2×Y, of features or an image's bytes.
 
     With a bias S×Y it is added and what is negative becomes 0, as a layer does; with activations
     N×H/2×W/2×Y the result is 0 where these are, as the gradient for a layer's sums is.
@@ -431,7 +431,8 @@ def convolution_gradients(
     """Return the gradients of weights and biases, float32.
 
     From the smaller map and the larger: input and gradient of a convolution's output are the
-    larger and the smaller, of a transposed convolution's (`up`) the smaller and the larger.
+    larger and the smaller, of a transposed convolution's (`up`) the smaller and the larger. The
+    larger may be an image's bytes.
     """
     trainings, width, _, channels = weight.shape
     side = small_nhwc.shape[1]

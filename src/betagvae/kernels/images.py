@@ -9,6 +9,15 @@ from torch import Tensor
 
 
 @triton.jit
+def pixels(value):
+    """Return pixels in [0, 1] of images that are these already, or bytes.
+
+    Up to rounding what a division gives, which would take several times as long.
+    """
+    return value.to(tl.float32) * (1 / 255) if value.dtype == tl.uint8 else value
+
+
+@triton.jit
 def _likelihood(
     logits,
     x,
@@ -28,7 +37,7 @@ def _likelihood(
     for first in range(0, 4096 * X, BLOCK):
         at = first + tl.arange(0, BLOCK)
         logit = tl.load(logits + at).to(tl.float32)
-        value = tl.load(x + at)
+        value = pixels(tl.load(x + at))
         # exp of minus the modulus cannot overflow.
         small = tl.exp(-tl.abs(logit))
         mean = tl.where(logit >= 0, 1.0, small) / (1 + small)
@@ -58,7 +67,7 @@ def _gather(
     PACKED: tl.constexpr,
     BLOCK: tl.constexpr,
 ):
-    """Write pixels in [0, 1], X channels last, of the images of some indices; of C channels."""
+    """Write pixels in [0, 1], or bytes, X channels last, of some images; of C channels."""
     image = tl.program_id(0)
     at = tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
     pixel, channel = at // X, at % X
@@ -68,7 +77,7 @@ def _gather(
         value = ((byte.to(tl.int32) >> (7 - pixel % 8)) & 1).to(tl.float32)
     else:
         byte = tl.load(stored + index * (C * 4096) + channel * 4096 + pixel, channel < C, 0)
-        value = byte.to(tl.float32) / 255
+        value = byte.to(tl.float32) / 255 if x.dtype.element_ty == tl.float32 else byte
     tl.store(x + image.to(tl.int64) * (X * 4096) + at, value)
 
 
@@ -87,11 +96,13 @@ def padded_image(x_nhwc: Tensor) -> Tensor:
     return laid_out.copy_(x_nhwc)
 
 
-def gather(stored: Tensor, indices_n: Tensor, *, packed: bool) -> Tensor:
-    """Return images in [0, 1], float32 N×64×64×C; from bytes N×C×64×64 or, packed, N×C×64×8."""
+def gather(
+    stored: Tensor, indices_n: Tensor, *, packed: bool, dtype: torch.dtype = torch.float32
+) -> Tensor:
+    """Return images N×64×64×C, in [0, 1] if float32; from bytes N×C×64×64 or, packed, N×C×64×8."""
     channels = stored.shape[1]
     pixel = padded(channels)
-    x_nhwc = torch.empty((len(indices_n), 64, 64, pixel), device=stored.device)
+    x_nhwc = torch.empty((len(indices_n), 64, 64, pixel), dtype=dtype, device=stored.device)
     block = 1024
     grid = (len(indices_n), 4096 * pixel // block)
     _gather[grid](stored, indices_n, x_nhwc, pixel, channels, packed, block)
@@ -99,7 +110,7 @@ def gather(stored: Tensor, indices_n: Tensor, *, packed: bool) -> Tensor:
 
 
 def reconstruction_error(logits_nhwc: Tensor, x_nhwc: Tensor, likelihood: str) -> Tensor:
-    """Return `objective.LIKELIHOODS` of every image, N; both as `padded_image`."""
+    """Return `objective.LIKELIHOODS` of every image, N; both as `padded_image`, x or its bytes."""
     channels = x_nhwc.shape[3]
     error_n = torch.empty(len(x_nhwc), device=x_nhwc.device)
     _likelihood[(len(x_nhwc),)](
