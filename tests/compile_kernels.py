@@ -92,7 +92,7 @@ def step(network, channels, precision):
     """Do what a step does, with the errors of both likelihoods."""
     models = [VariationalAutoencoder(network, channels, LATENTS) for _ in range(TRAININGS)]
     stack = stacked.stack(models, CPU, precision)
-    x_nchw = gathered(channels, TRAININGS * BATCH)
+    x_nchw = gathered(channels, TRAININGS * BATCH, torch.uint8 if channels > 1 else torch.float32)
     moments = stack.encoder(x_nchw)
     noise_nl = torch.zeros(TRAININGS * BATCH, LATENTS)
     logits_nchw = stack.decoder(objective.sample_posterior(*moments, noise_nl))
@@ -115,17 +115,22 @@ def judge(precision):
     stack = stacked.stack(models, CPU, precision)
     codes_sbl = torch.zeros(TRAININGS, 2 * BATCH, LATENTS, requires_grad=True)
     loss = stack(codes_sbl).sum()
-    stack.gradients(loss)
-    torch.autograd.grad(loss, codes_sbl)
+    torch.autograd.grad(loss, codes_sbl, retain_graph=True)
+    adam = torch.optim.Adam(stack.parameters())
+    for parameter in stack.parameters():
+        moments = {name: torch.zeros_like(parameter) for name in ("exp_avg", "exp_avg_sq")}
+        adam.state[parameter] = {"step": torch.zeros(()), **moments}
+    stack.descend(loss, adam)
 
 
-def gathered(channels, images):
+def gathered(channels, images, dtype=torch.float32):
     """Return a batch as `DeviceImages` does; of one channel, from arrays of either kind."""
     indices_n = torch.zeros(images, dtype=torch.long)
     if channels == 1:
         kernels.gather(torch.zeros(1, 1, 64, 8, dtype=torch.uint8), indices_n, packed=True)
     stored = torch.zeros(1, channels, 64, 64, dtype=torch.uint8)
-    return kernels.gather(stored, indices_n, packed=False).permute(0, 3, 1, 2)
+    x_nhwc = kernels.gather(stored, indices_n, packed=False, dtype=dtype)
+    return x_nhwc.permute(0, 3, 1, 2)
 
 
 def compile_named(name):

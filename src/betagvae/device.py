@@ -25,16 +25,16 @@ class Precision:
     stacked_products: str
     """How those of `kernels` do, in Triton's words: tf32x3 adds three products of TF32, whose error
     is about that of float32 (Ootomo & Yokota 2022), on units that are many times faster."""
+    oldest_gpu: tuple[int, int]
+    """Compute capability from which on Triton compiles the kernels."""
 
 
 PRECISIONS = {
-    "float32": Precision(torch.float32, "ieee", "tf32x3"),
-    "tf32": Precision(torch.float32, "tf32", "tf32"),
-    "bfloat16": Precision(torch.bfloat16, "ieee", "ieee"),
+    "float32": Precision(torch.float32, "ieee", "tf32x3", (7, 5)),
+    # Before 8.0 there are no units for TF32, and factors stay whole.
+    "tf32": Precision(torch.float32, "tf32", "tf32", (7, 5)),
+    "bfloat16": Precision(torch.bfloat16, "ieee", "ieee", (8, 0)),
 }
-OLDEST_GPU = (7, 5)
-"""Compute capability for which Triton compiles the kernels. Before 8.0 there are no units for TF32:
-in `tf32` as in `float32` such a GPU multiplies float32 as it is, more slowly."""
 
 
 def set_up(threads: int, precision: str = "float32") -> torch.device:
@@ -45,8 +45,7 @@ def set_up(threads: int, precision: str = "float32") -> torch.device:
     Raises
     ------
     UserError
-        When `precision`, one of `PRECISIONS`, is none that the device is known to be right in, or
-        the GPU is older than any that its kernels are compiled for.
+        When the GPU is too old for `precision`, one of `PRECISIONS`.
     """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if device.type == "cuda":
@@ -65,14 +64,12 @@ def set_up(threads: int, precision: str = "float32") -> torch.device:
 
 
 def _check_gpu(device: torch.device, precision: str) -> None:
-    if PRECISIONS[precision].dtype == torch.bfloat16:
-        raise UserError("precision: bfloat16 is for processors: on a GPU choose tf32 or float32")
-    found = torch.cuda.get_device_capability(device)
-    if found < OLDEST_GPU:
-        has, needed = (".".join(map(str, capability)) for capability in (found, OLDEST_GPU))
+    found, oldest = torch.cuda.get_device_capability(device), PRECISIONS[precision].oldest_gpu
+    if found < oldest:
+        has, needed = (".".join(map(str, capability)) for capability in (found, oldest))
         raise UserError(
             f"the {torch.cuda.get_device_name(device)} has compute capability {has}, and a GPU's "
-            f"kernels need {needed} or later: use another GPU, or the processor "
+            f"kernels in {precision} need {needed} or later: use another GPU, or the processor "
             "(CUDA_VISIBLE_DEVICES=)"
         )
 

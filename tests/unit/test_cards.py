@@ -83,15 +83,23 @@ def test_what_fits_is_trained(data, card):
     check_memory(open_array(data), [REAL] * 20, torch.device("cpu"))
 
 
-@pytest.mark.parametrize("precision", ["float32", "tf32"])
-def test_a_gpu_that_kernels_are_not_compiled_for_is_refused(card, precision):
+@pytest.mark.parametrize(
+    ("precision", "oldest"), [("float32", "7.5"), ("tf32", "7.5"), ("bfloat16", "8.0")]
+)
+def test_a_gpu_that_kernels_are_not_compiled_for_is_refused(card, precision, oldest):
     card(capability=(7, 0))
     with pytest.raises(UserError) as refused:
         set_up(1, precision)
     assert str(refused.value) == (
-        "the Some GPU has compute capability 7.0, and a GPU's kernels need 7.5 or later: use "
-        "another GPU, or the processor (CUDA_VISIBLE_DEVICES=)"
+        f"the Some GPU has compute capability 7.0, and a GPU's kernels in {precision} need {oldest} "
+        "or later: use another GPU, or the processor (CUDA_VISIBLE_DEVICES=)"
     )
-    for capability in ((7, 5), (12, 0)):
+    for capability in ((8, 0), (12, 0)):
         card(capability=capability)
         assert set_up(1, precision) == CUDA
+    card(capability=(7, 5))
+    if oldest == "7.5":
+        assert set_up(1, precision) == CUDA
+    else:
+        with pytest.raises(UserError):
+            set_up(1, precision)

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 import numpy as np
-from kornia_rs.io import decode_image_jpegturbo
 
 from betagvae.datasets import drawn_faces
 from betagvae.datasets.drawn import StandIn, make_stand_in
@@ -242,6 +241,9 @@ def _decode_baseline(data: bytes) -> np.ndarray | None:
 
     None: leave it to Pillow, which also forgives what this decoder does not.
     """
+    # Here, since drawn images, which a machine without this library may want, need no decoder.
+    from kornia_rs.io import decode_image_jpegturbo
+
     if _FRAME not in data:
         return None
     try:

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 import numpy as np
-from kornia_rs.io import decode_image_png_u8
 
 from betagvae.datasets import drawn_chairs
 from betagvae.datasets.drawn import StandIn, make_stand_in
@@ -179,6 +178,9 @@ def _decode_rgb(data: bytes) -> np.ndarray | None:
     By another library than the other kinds, in a third of the time. None: leave it to `_decode`,
     which also says what is wrong with it.
     """
+    # Here, since drawn images, which a machine without this library may want, need no decoder.
+    from kornia_rs.io import decode_image_png_u8
+
     try:
         start, width, height, kind = _PNG_HEADER.unpack_from(data)
         if start != _PNG_START or kind != _RGB_8_BITS or width * height > _LARGEST:

@@ -125,7 +125,7 @@ def _launch(
     block_m, block_n = block_size(rows, 128), block_size(columns, 128)
     # With fewer rows or columns more programs share the way along the inner axis.
     narrow = block_m < 128 or block_n < 128
-    warps, stages = 4, 4
+    warps = 4
     if arithmetic.dtype == torch.float32:
         # Small, so that few trainings fill a GPU.
         block_m, block_n = min(64, block_m), min(32 if narrow else 64, block_n)
@@ -138,11 +138,10 @@ def _launch(
         block_n = min(32, block_n)
     elif inner > 128:
         block_n = 64
-    else:
-        stages = 3
     block_k = min(arithmetic.block, block_size(inner, 128))
     sizes = {"BLOCK_M": block_m, "BLOCK_N": block_n, "BLOCK_K": block_k}
-    return {**sizes, "num_warps": warps, "num_stages": stages}
+    # A fourth stage of wide blocks would be 4 % faster on an H100 and too large for an RTX 3090.
+    return {**sizes, "num_warps": warps, "num_stages": 4 if narrow else 3}
 
 
 def block_size(size: int, most: int) -> int:
