@@ -91,8 +91,8 @@ def test_a_gpu_that_kernels_are_not_compiled_for_is_refused(card, precision, old
     with pytest.raises(UserError) as refused:
         set_up(1, precision)
     assert str(refused.value) == (
-        f"the Some GPU has compute capability 7.0, and a GPU's kernels in {precision} need {oldest} "
-        "or later: use another GPU, or the processor (CUDA_VISIBLE_DEVICES=)"
+        f"the Some GPU has compute capability 7.0, and a GPU's kernels in {precision} need "
+        f"{oldest} or later: use another GPU, or the processor (CUDA_VISIBLE_DEVICES=)"
     )
     for capability in ((8, 0), (12, 0)):
         card(capability=capability)
