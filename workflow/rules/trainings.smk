@@ -30,7 +30,7 @@ def jobs_of(dataset):
     One small network cannot fill a GPU, and several can; processor cores are filled by jobs. A
     job is done as a whole, so what is made shares none with what is missing.
     """
-    size = config["trainings_per_job"] or (20 if GPU_DEVICE.exists() else 1)
+    size = config["trainings_per_job"] or (50 if GPU_DEVICE.exists() else 1)
     missing, made = [], []
     for training in trainings_of(dataset):
         (made if is_made(run_path(*training)) else missing).append(training)
