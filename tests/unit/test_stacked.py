@@ -392,7 +392,7 @@ def test_a_stack_is_evaluated_as_its_module(data, measured):
 
 
 @pytest.mark.gpu
-@pytest.mark.parametrize("precision", ["float32", "tf32"])
+@pytest.mark.parametrize("precision", PRECISIONS)
 @pytest.mark.parametrize(("network", "channels"), [("burgess", 1), ("higgins", 3)])
 def test_a_training_gets_the_same_bytes_in_any_stack(tmp_path, precision, network, channels):
     images = DeviceImages(open_array(write_data(tmp_path, channels)), DEVICE)
