@@ -17,6 +17,7 @@ from typing import Any
 
 from PIL import Image
 
+from betagvae import paper
 from betagvae.errors import UserError
 from betagvae.files import read_csv, read_json, write_csv, write_json
 
@@ -145,7 +146,8 @@ def readme_block(published: Path, link: str) -> str:
     pictures = [f"![{PICTURES[name]}]({link}/{name}.png)\n" for name in IN_THE_README]
     return "\n".join(
         [
-            f"{_conditions(published)} {_counts([test['verdict'] for _, test in tested])}\n",
+            f"{_conditions(published)} {_counts([test['verdict'] for _, test in tested])}"
+            f"{_trade_off(tested)}\n",
             header + "\n".join(_row(*one) for one in tested) + "\n",
             f"All numbers, figures and reasons: [{link}]({link}/claims.md).\n",
             *pictures,
@@ -157,10 +159,11 @@ def _conditions(published: Path) -> str:
     p = read_json(published / "provenance.json")
     seconds = max(training["seconds"] for training in p["trainings"])
     seeds = len({training["seed"] for training in p["trainings"]})
+    (data,) = {row["data"] for row in read_csv(published / "table2.csv")}
     return (
-        f"On {p['data']['dataset'].replace('dsprites', 'dSprites')}, with {seeds} seeds of "
-        f"{p['settings']['steps']:,} steps a method ({len(p['trainings'])} trainings, all "
-        f"side by side in {seconds / 60:.0f} minutes of one {p['trained_with']['device']}, "
+        f"On {data}, with {seeds} seeds of {p['settings']['steps']:,} steps a method "
+        f"({len(p['trainings'])} trainings side by side in {seconds / 60:.0f} minutes of one "
+        f"{p['trained_with']['device']}, {seconds / 3600:.2f} GPU hours, "
         f"{p['settings']['precision'].upper()}):"
     )
 
@@ -177,6 +180,22 @@ def _counts(verdicts: Sequence[str]) -> str:
         if verdict in verdicts
     ]
     return f"of {len(verdicts)} claims that can be tested there, {', '.join(counted)}."
+
+
+def _trade_off(tested: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]]) -> str:
+    """Return a sentence about what the paper's Table 1 rests on, where it was tested."""
+    for claim, test in tested:
+        if claim["quantity"] == "objective" and test["verdict"] != "not judged":
+            (c,) = test["comparisons"]
+            one, other = (paper.reported("celeba", *pair) for pair in ((4, 10), (4, 0)))
+            theirs = one.reconstruction_error - other.reconstruction_error
+            theirs += claim["beta"] * (one.kl - other.kl)
+            return (
+                f" In reconstruction error + {claim['beta']:g} · KL divergence, which β-VAE itself "
+                f"minimises, β-GVAE minus β-VAE is {_range(c['difference'])} with its 95 % "
+                f"interval, where the paper's numbers on CelebA differ by {_number(theirs)}."
+            )
+    return ""
 
 
 def _row(claim: Mapping[str, Any], test: Mapping[str, Any]) -> str:
