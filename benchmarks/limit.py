@@ -101,6 +101,7 @@ def _seconds(work: Work) -> float:
 
 def pieces(trainer: Trainer, settings: TrainingSettings) -> list[Piece]:
     """Return every layer's forward and backward pass, the likelihood and Adam, each alone."""
+    trainer.step()  # Draws what the pieces take, and has every gradient.
     model = trainer.model
     x_bchw = trainer.images.batch(trainer.order[0, 0])
     z_bl = torch.randn(settings.batch_size, settings.latents)
@@ -116,8 +117,6 @@ def pieces(trainer: Trainer, settings: TrainingSettings) -> list[Piece]:
     def likelihood() -> None:
         torch.autograd.grad(trainer.likelihood(logits_bchw, x_bchw).sum(), logits_bchw)
 
-    for parameter in model.parameters():
-        parameter.grad = torch.randn_like(parameter)
     found.append(Piece("likelihood and its gradient", "other", likelihood))
     found.append(Piece("Adam", "other", trainer.optimiser.step))
     return found

@@ -13,8 +13,9 @@ from scipy import stats
 from betagvae.claims.comparison import Comparison
 from betagvae.claims.definition import Claim
 from betagvae.claims.verdicts import DatasetResult
-from betagvae.quality import QUALITY
-from betagvae.scores import SCORES
+from betagvae.quality_tables import FRECHET, NETWORKS
+from betagvae.quality_tables import NUMBERS as QUALITY
+from betagvae.scores.registry import NUMBERS as SCORES
 
 ROOT = Path(__file__).parents[2]
 PUBLISHED = sorted((ROOT / "results" / "published").glob("*"))
@@ -33,19 +34,20 @@ def claims(run):
     return json.loads((run / "claims.json").read_text(encoding="utf-8"))
 
 
-def by_seed(run, claim, dataset, method):
+def by_seed(run, claim, test, method):
     """Return a claim's quantity by seed, from the CSV files alone."""
+    names = (claim["quantity"], f"{claim['quantity']}_{test['basis']}")
     file = {"metrics": "runs", "scores": "scores", "quality": "quality"}[claim["evidence"]]
     found = {}
     for row in rows(run / f"{file}.csv"):
         same = (float(row["beta"]), float(row["gamma"])) == WEIGHTS[method]
-        if row["dataset"] != dataset or not same:
+        if row["dataset"] != test["dataset"] or not same:
             continue
         if file == "runs":
             terms = {name: float(row[name]) for name in ("reconstruction_error", "kl")}
             terms["objective"] = terms["reconstruction_error"] + claim["beta"] * terms["kl"]
             found[int(row["seed"])] = terms[claim["quantity"]]
-        elif row["score"] == claim["quantity"]:
+        elif row["score"] in names:
             found[int(row["seed"])] = float(row["value"])
     return found
 
@@ -62,7 +64,7 @@ def test_every_difference_follows_from_the_csv_files(run):
         for test in result["results"]:
             for comparison in test["comparisons"]:
                 one, other = (
-                    by_seed(run, result["claim"], test["dataset"], comparison[name])
+                    by_seed(run, result["claim"], test, comparison[name])
                     for name in ("method", "compared_with")
                 )
                 expected = [one[seed] - other[seed] for seed in comparison["seeds"]]
@@ -121,7 +123,8 @@ def test_the_files_have_the_forms_that_the_sources_write(run):
             assert set(test) == names(DatasetResult)
             assert all(set(c) == names(Comparison) for c in test["comparisons"])
     assert {row["score"] for row in rows(run / "scores.csv")} <= set(SCORES)
-    assert {row["score"] for row in rows(run / "quality.csv")} <= set(QUALITY)
+    distances = {f"{name}_{network}" for name in FRECHET for network in NETWORKS}
+    assert {row["score"] for row in rows(run / "quality.csv")} <= set(QUALITY) | distances
 
 
 def test_the_readme_says_what_the_files_say(run, monkeypatch):

@@ -20,6 +20,7 @@ from PIL import Image
 from betagvae import paper
 from betagvae.errors import UserError
 from betagvae.files import read_csv, read_json, write_csv, write_json
+from betagvae.runs import split_label
 
 ROOT = Path(__file__).resolve().parents[2]
 TEXTS = ("claims.md", "claims.json", "table2.md", "table2.csv", "scores.md", "scores.csv")
@@ -85,7 +86,11 @@ def _numbers(folder: Path) -> list[dict[str, Any]]:
     splits = read_json(folder / "metrics.json")["splits"]
     names = ("images", "reconstruction_error", "kl")
     return [
-        {**_labels(folder), "split": split, **{name: found[name] for name in names}}
+        {
+            **_labels(folder),
+            "split": split_label(split, splits),
+            **{name: found[name] for name in names},
+        }
         for split, found in splits.items()
     ]
 
@@ -99,7 +104,7 @@ def _curve(folder: Path) -> list[dict[str, Any]]:
 def _provenance(trainings: Sequence[Path]) -> dict[str, Any]:
     """Return what the trainings share, and what each has of its own."""
     records = [read_json(folder / "training.json") for folder in trainings]
-    evaluations = [read_json(folder / "metrics.json")["provenance"] for folder in trainings]
+    evaluated = read_json(trainings[0] / "metrics.json")
     own = ("beta", "gamma", "seed")
     return {
         "settings": {k: v for k, v in records[0]["settings"].items() if k not in own},
@@ -107,7 +112,7 @@ def _provenance(trainings: Sequence[Path]) -> dict[str, Any]:
         "trained_with": {
             k: v for k, v in records[0]["provenance"].items() if not k.startswith("peak_")
         },
-        "evaluated_with": {k: v for k, v in evaluations[0].items() if not k.startswith("peak_")},
+        "evaluated_with": {k: evaluated[k] for k in ("precision", "surroundings")},
         "trainings": [
             {
                 **{k: record["settings"][k] for k in own},
