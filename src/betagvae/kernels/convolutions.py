@@ -305,7 +305,7 @@ def _convolve_launch(side: int, pixel: int, arithmetic: Arithmetic) -> dict[str,
     return {
         "BLOCK_M": 128,
         "BLOCK_K": min(64 if whole else arithmetic.block, KERNEL_AREA * pixel),
-        "num_warps": 8 if side <= 8 else 4,
+        "num_warps": 8 if side <= 8 or arithmetic.splits else 4,
     }
 
 

@@ -132,7 +132,7 @@ def _launch(
         # Two warps multiply with mma: wgmma, that of four on sm_90, wants a right matrix that lies
         # along the inner axis, and another would arrive by four bytes instead of sixteen.
         warps = 4 if along_inner else 2
-        if arithmetic.products == "tf32x3" and not along_inner:
+        if arithmetic.splits and not along_inner:
             block_n = min(32, block_n)  # Both halves of every factor fit the registers.
     elif narrow:
         block_n = min(32, block_n)
