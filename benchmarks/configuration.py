@@ -67,26 +67,26 @@ def data_command(configured: Mapping[str, Any], dataset: str) -> list[str]:
     return ["data", dataset, "--output", array_path(configured, dataset), *flags(settings)]
 
 
-def run_folders(configured: Mapping[str, Any], dataset: str) -> dict[str, list[str]]:
-    """Return the folders of a data set's trainings by method, one a seed, as the workflow has them.
+def run_settings(configured: Mapping[str, Any], dataset: str) -> dict[str, dict[str, Any]]:
+    """Return the settings of a data set's trainings by folder, which is the workflow's.
 
     Methods with a discriminator come first.
     """
-    methods = sorted(configured["methods"].items(), key=lambda item: not item[1]["gamma"])
+    methods = sorted(configured["methods"].values(), key=lambda weights: not weights["gamma"])
     root = f"{configured['results_dir']}/{configured['run']}/{dataset}"
+    shared = {**configured["training"], **configured["datasets"][dataset]["training"]}
     return {
-        name: [f"{root}/beta{m['beta']:g}_gamma{m['gamma']:g}/seed{s}" for s in configured["seeds"]]
-        for name, m in methods
+        f"{root}/beta{m['beta']:g}_gamma{m['gamma']:g}/seed{seed}": {**shared, **m, "seed": seed}
+        for m in methods
+        for seed in configured["seeds"]
     }
 
 
 def training_command(configured: Mapping[str, Any], dataset: str) -> list[str]:
     """Return the words after `betagvae` that train every method with every seed, side by side."""
     runs = [
-        f"{configured['methods'][name]['beta']:g},{configured['methods'][name]['gamma']:g},"
-        f"{seed}={folder}"
-        for name, folders in run_folders(configured, dataset).items()
-        for seed, folder in zip(configured["seeds"], folders, strict=True)
+        f"{s['beta']:g},{s['gamma']:g},{s['seed']}={folder}"
+        for folder, s in run_settings(configured, dataset).items()
     ]
     settings = {**configured["training"], **configured["datasets"][dataset]["training"]}
     return ["train", array_path(configured, dataset), "--runs", *runs, *flags(settings)]

@@ -62,12 +62,12 @@ def test_a_borrowed_gpu_s_results_are_brought_home_and_judged(trees):
     assert not (away / RUN / "training.json").exists()
 
     told = programme(away, "--seconds=800")
-    assert "== gradients: was done" in told
+    assert "== gradients float32: was done" in told
     assert "β = 4, γ = 10, seed 0: going on from step" in told
     assert "== trainings: done" in told
     assert "== precision bfloat16: done" in told
-    assert "the programme has ended" in told
-    assert "== trainings: was done" in programme(away)
+    assert "the programme has ended; not done: nothing" in told
+    assert "== trainings: was done" in programme(away, "--parts", "trainings")
 
     archives = sorted((away / "bring").glob("*.tar"))
     assert all(path.stat().st_size < 16 * 2**20 for path in archives)
@@ -87,6 +87,40 @@ def test_a_borrowed_gpu_s_results_are_brought_home_and_judged(trees):
     assert "are not judged" in (home / "README.md").read_text()
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--configfile", "config/demo.yaml"), "has celeba and chairs3d and dsprites: name one"),
+        (("--configfile", "config/none.yaml"), "cannot read"),
+        (("--parts", "nonsense"), "no part 'nonsense': choose among gradients float32, data, "),
+        (("--take", "README.md"), "bring it again"),
+        (("--take", "nowhere.tar"), "bring it again"),
+    ],
+)
+def test_what_cannot_be_done_ends_in_one_line(trees, words, said):
+    _, home = trees
+    command = [sys.executable, "benchmarks/gpu.py", "--configfile", str(CONFIGURATION), *words]
+    done = subprocess.run(command, cwd=home, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert said in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_results_of_other_settings_are_not_taken(trees):
+    away, home = trees
+    path = home / CONFIGURATION
+    original = path.read_text()
+    path.write_text(original.replace("steps: 600", "steps: 580"))
+    before = (home / RUN / "training.json").stat().st_mtime_ns
+    command = [sys.executable, "benchmarks/gpu.py", "--configfile", str(CONFIGURATION), "--take"]
+    archives = sorted((away / "bring").glob("*.tar"))
+    done = subprocess.run([*command, *archives], cwd=home, capture_output=True, text=True)
+    path.write_text(original)
+    assert done.returncode == 1
+    assert done.stderr.endswith(" was trained with another steps than the configuration's\n")
+    assert (home / RUN / "training.json").stat().st_mtime_ns == before
+
+
 def test_damaged_weights_are_not_taken(trees):
     away, home = trees
     archive = next(path for path in sorted((away / "bring").glob("*.tar")))
@@ -97,5 +131,6 @@ def test_damaged_weights_are_not_taken(trees):
     command = [sys.executable, "benchmarks/gpu.py", "--configfile", str(CONFIGURATION), "--take"]
     done = subprocess.run([*command, archive], cwd=home, capture_output=True, text=True)
     assert done.returncode == 1
-    assert done.stderr.endswith("model.safetensors is damaged: bring it again\n")
+    assert done.stderr.endswith("seed0 is damaged: bring it again\n")
     assert done.stderr.count("\n") == 1
+    assert snakemake(home, "--dry-run", base=[CONFIGURATION]).count("Nothing to be done") == 1

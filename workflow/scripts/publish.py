@@ -13,11 +13,11 @@ import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from PIL import Image
 
-from betagvae import paper
 from betagvae.errors import UserError
 from betagvae.files import read_csv, read_json, write_csv, write_json
 from betagvae.runs import split_label
@@ -58,21 +58,41 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def publish(run: Path, published: Path) -> None:
-    """Copy a run's small files, and gather the numbers and records of its trainings."""
-    published.mkdir(parents=True, exist_ok=True)
+    """Copy a run's small files, and gather the numbers and records of its trainings.
+
+    Raises
+    ------
+    UserError
+        When the run is not finished; what was published before stays.
+    """
+    trainings = [path.parent for path in sorted(run.glob("*/*/seed*/training.json"))]
+    wanted = [run / name for name in TEXTS]
+    wanted += [folder / name for folder in trainings for name in ("metrics.json", "history.csv")]
+    missing = [path for path in wanted if not path.exists()]
+    if missing or not trainings:
+        lacking = missing[0].relative_to(run) if missing else "trainings"
+        raise UserError(f"{run} has no {lacking}: finish the run first")
+    published.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=published.parent) as folder:
+        _write(run, trainings, Path(folder))
+        if published.exists():
+            shutil.rmtree(published)
+        published.mkdir()
+        for path in Path(folder).iterdir():
+            shutil.move(path, published)
+
+
+def _write(run: Path, trainings: Sequence[Path], folder: Path) -> None:
     for name in TEXTS:
-        if not (run / name).exists():
-            raise UserError(f"{run} has no {name}: finish the run first")
-        shutil.copyfile(run / name, published / name)
+        shutil.copyfile(run / name, folder / name)
     for name in PICTURES:
         if (run / f"{name}.png").exists():
             # 256 colours make a picture a third of the size.
             picture = Image.open(run / f"{name}.png").convert("RGB").quantize(256)
-            picture.save(published / f"{name}.png", optimize=True)
-    trainings = [path.parent for path in sorted(run.glob("*/*/seed*/training.json"))]
-    write_csv(published / "runs.csv", [row for folder in trainings for row in _numbers(folder)])
-    write_csv(published / "curves.csv", [row for folder in trainings for row in _curve(folder)])
-    write_json(published / "provenance.json", _provenance(trainings))
+            picture.save(folder / f"{name}.png", optimize=True)
+    write_csv(folder / "runs.csv", [row for one in trainings for row in _numbers(one)])
+    write_csv(folder / "curves.csv", [row for one in trainings for row in _curve(one)])
+    write_json(folder / "provenance.json", _provenance(trainings))
 
 
 def _labels(folder: Path) -> dict[str, Any]:
@@ -146,9 +166,10 @@ def readme_block(published: Path, link: str) -> str:
         for test in result["results"]
         if test["verdict"] != "not tested"
     ]
-    header = "| Claim | | Difference (95 % interval) | Claimed | Verdict |\n"
-    header += "| --- | --- | ---: | ---: | --- |\n"
-    pictures = [f"![{PICTURES[name]}]({link}/{name}.png)\n" for name in IN_THE_README]
+    header = "| Claim | | Compared | Difference (95 % interval) | Claimed | Verdict |\n"
+    header += "| --- | --- | --- | ---: | ---: | --- |\n"
+    shown = [name for name in IN_THE_README if (published / f"{name}.png").exists()]
+    pictures = [f"![{PICTURES[name]}]({link}/{name}.png)\n" for name in shown]
     return "\n".join(
         [
             f"{_conditions(published)} {_counts([test['verdict'] for _, test in tested])}"
@@ -164,7 +185,7 @@ def _conditions(published: Path) -> str:
     p = read_json(published / "provenance.json")
     seconds = max(training["seconds"] for training in p["trainings"])
     seeds = len({training["seed"] for training in p["trainings"]})
-    (data,) = {row["data"] for row in read_csv(published / "table2.csv")}
+    data = " and ".join(dict.fromkeys(row["data"] for row in read_csv(published / "table2.csv")))
     return (
         f"On {data}, with {seeds} seeds of {p['settings']['steps']:,} steps a method "
         f"({len(p['trainings'])} trainings side by side in {seconds / 60:.0f} minutes of one "
@@ -188,27 +209,47 @@ def _counts(verdicts: Sequence[str]) -> str:
 
 
 def _trade_off(tested: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]]) -> str:
-    """Return a sentence about what the paper's Table 1 rests on, where it was tested."""
-    for claim, test in tested:
-        if claim["quantity"] == "objective" and test["verdict"] != "not judged":
-            (c,) = test["comparisons"]
-            one, other = (paper.reported("celeba", *pair) for pair in ((4, 10), (4, 0)))
-            theirs = one.reconstruction_error - other.reconstruction_error
-            theirs += claim["beta"] * (one.kl - other.kl)
+    """Return a sentence about how β-GVAE stands to β-VAE on a data set where all of it was tested.
+
+    Both terms, and their sum with the weight with which β-VAE minimises it.
+    """
+    found = {
+        (claim["quantity"], test["data"]): test["comparisons"][0]
+        for claim, test in tested
+        if claim["compared_with"] == ["β-VAE"] and test["verdict"] != "not judged"
+    }
+    for quantity, data in found:
+        terms = [(name, data) for name in ("kl", "reconstruction_error", "objective")]
+        if quantity == "objective" and all(term in found for term in terms):
+            kl, error, objective = (_range(found[term]["difference"]) for term in terms)
+            meaning = _meaning(*map(found.get, terms))
             return (
-                f" In reconstruction error + {claim['beta']:g} · KL divergence, which β-VAE itself "
-                f"minimises, β-GVAE minus β-VAE is {_range(c['difference'])} with its 95 % "
-                f"interval, where the paper's numbers on CelebA differ by {_number(theirs)}."
+                f" Against β-VAE, β-GVAE's KL divergence differs by {kl} nats, its reconstruction "
+                f"error by {error}, and reconstruction error + 4 · KL divergence, which β-VAE "
+                f"itself minimises, by {objective} (95 % intervals){meaning}."
             )
     return ""
 
 
+def _meaning(*comparisons: Mapping[str, Any]) -> str:
+    """Return what differences of KL divergence, error and their sum mean, where it is plain."""
+    kl, error, objective = (comparison["difference"] for comparison in comparisons)
+    if kl["mean"] * error["mean"] >= 0:
+        return ""
+    if objective["low"] <= 0 <= objective["high"]:
+        beyond = ", and whether beyond it these seeds cannot tell"
+    else:
+        beyond = ", and beyond it" if objective["mean"] < 0 else ", and falls short of it"
+    return f": it moves along β-VAE's trade-off{beyond}"
+
+
 def _row(claim: Mapping[str, Any], test: Mapping[str, Any]) -> str:
     weakest = min(test["comparisons"], key=_strength)
-    compared = f"{claim['text']}" + (" *" if claim["made_on"] else "")
+    text = claim["text"] + (" *" if claim["made_on"] else "")
+    compared = f"{weakest['method']} − {weakest['compared_with']}"
     verdict = VERDICTS[test["verdict"]]
     return (
-        f"| {claim['id']} | {compared} | {_range(weakest['difference'])} | "
+        f"| {claim['id']} | {text} | {compared} | {_range(weakest['difference'])} | "
         f"{weakest['side']} {_number(weakest['bound'])} | **{verdict}** |"
     )
 
