@@ -381,7 +381,8 @@ def _extract(path: Path, folder: Path) -> None:
         with tarfile.open(path) as archive:
             archive.extractall(folder, filter="data")
     except (OSError, tarfile.TarError) as error:
-        raise UserError(f"cannot read {path} ({error}): bring it again") from error
+        reason = getattr(error, "strerror", None) or "it is no whole archive"
+        raise UserError(f"cannot read {path} ({reason}): bring it again") from error
 
 
 def _check(folder: Path, settings: Mapping[str, Any], hashes: Mapping[str, Any]) -> None:
