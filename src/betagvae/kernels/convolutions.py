@@ -416,7 +416,8 @@ def convolve_to_image(
         X=pixel,
         C=channels,
         Y=width,
-        **arithmetic.factors,
+        # Given all registers, the assembler unrolls the loop until they do not suffice.
+        **{**arithmetic.factors, "maxnreg": None},
         BLOCK_M=block_m,
         COLUMNS=columns,
         num_warps=8,
