@@ -103,11 +103,11 @@ def _labels(folder: Path) -> dict[str, Any]:
 
 def _numbers(folder: Path) -> list[dict[str, Any]]:
     """Return a row for each split of a training's evaluation."""
-    splits = read_json(folder / "metrics.json")["splits"]
+    splits, labels = read_json(folder / "metrics.json")["splits"], _labels(folder)
     names = ("images", "reconstruction_error", "kl")
     return [
         {
-            **_labels(folder),
+            **labels,
             "split": split_label(split, splits),
             **{name: found[name] for name in names},
         }
@@ -117,8 +117,8 @@ def _numbers(folder: Path) -> list[dict[str, Any]]:
 
 def _curve(folder: Path) -> list[dict[str, Any]]:
     names = ("step", "reconstruction_error", "kl")
-    rows = read_csv(folder / "history.csv")
-    return [{**_labels(folder), **{name: row[name] for name in names}} for row in rows]
+    rows, labels = read_csv(folder / "history.csv"), _labels(folder)
+    return [{**labels, **{name: row[name] for name in names}} for row in rows]
 
 
 def _provenance(trainings: Sequence[Path]) -> dict[str, Any]:

@@ -301,7 +301,7 @@ def _sum_parts(
 def _convolve_launch(side: int, pixel: int, arithmetic: Arithmetic) -> dict[str, int]:
     """Return how `_convolve` is launched for maps of a side, with values a pixel."""
     # A window of an image comes in one piece, where both halves of factors need no registers too.
-    whole = pixel <= 4 and arithmetic.products != "tf32x3"
+    whole = pixel <= 4 and not arithmetic.splits
     return {
         "BLOCK_M": 128,
         "BLOCK_K": min(64 if whole else arithmetic.block, KERNEL_AREA * pixel),
