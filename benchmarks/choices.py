@@ -28,15 +28,15 @@ from configuration import configuration, training_settings
 from torch import Tensor, nn
 from torch.autograd.function import FunctionCtx
 
-from betagvae import device, networks, objective
-from betagvae.arrays import open_array
 from betagvae.bench.running import draw
-from betagvae.device import DeviceImages, computing_in
-from betagvae.files import write_csv, write_text
-from betagvae.markdown import table
-from betagvae.provenance import device_name
-from betagvae.runs import DATASET_NAMES
-from betagvae.trainer import Trainer, TrainingSettings
+from betagvae.data.arrays import open_array
+from betagvae.model import device, networks, objective
+from betagvae.model.device import DeviceImages, computing_in
+from betagvae.records.files import write_csv, write_text
+from betagvae.records.provenance import device_name
+from betagvae.results.markdown import table
+from betagvae.results.runs import DATASET_NAMES
+from betagvae.training.trainer import Trainer, TrainingSettings
 
 COMPARED = ("float32", "bfloat16")
 STEPS = 3

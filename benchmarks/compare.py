@@ -23,12 +23,12 @@ from public_loops import PUBLIC_LOOPS, LoopSettings, Peer, check_loop
 
 from betagvae.bench.measuring import fitting
 from betagvae.bench.processes import Mode, Team
-from betagvae.device import PRECISIONS
 from betagvae.errors import UserError
-from betagvae.files import write_csv, write_json, write_text
-from betagvae.markdown import table
-from betagvae.runs import DATASET_NAMES
-from betagvae.trainer import TrainingSettings
+from betagvae.model.device import PRECISIONS
+from betagvae.records.files import write_csv, write_json, write_text
+from betagvae.results.markdown import table
+from betagvae.results.runs import DATASET_NAMES
+from betagvae.training.trainer import TrainingSettings
 
 BATCH = 64
 log = logging.getLogger(__name__)

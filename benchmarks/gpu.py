@@ -40,7 +40,7 @@ from configuration import (  # noqa: E402
 )
 
 from betagvae.errors import UserError  # noqa: E402
-from betagvae.files import read_json, sha256, write_json  # noqa: E402
+from betagvae.records.files import read_json, sha256, write_json  # noqa: E402
 
 ARCHIVE_BYTES = 15 * 2**20
 """What one archive holds: machines are lent that give back files of 16 MiB at most."""

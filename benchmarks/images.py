@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from betagvae.arrays import ArrayWriter, ImageArray, open_array
 from betagvae.bench.running import draw
+from betagvae.data.arrays import ArrayWriter, ImageArray, open_array
 
 DSPRITES, CELEBA = "dsprites", "celeba"
 EVERY = 10

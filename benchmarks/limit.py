@@ -22,14 +22,14 @@ import torch
 from configuration import training_settings
 from torch import Tensor, nn
 
-from betagvae.arrays import open_array
 from betagvae.bench.running import draw
-from betagvae.device import PRECISIONS, DeviceImages, computing_in, set_up
-from betagvae.files import write_csv, write_text
-from betagvae.markdown import table
-from betagvae.provenance import device_name
-from betagvae.runs import DATASET_NAMES
-from betagvae.trainer import Trainer, TrainingSettings
+from betagvae.data.arrays import open_array
+from betagvae.model.device import PRECISIONS, DeviceImages, computing_in, set_up
+from betagvae.records.files import write_csv, write_text
+from betagvae.records.provenance import device_name
+from betagvae.results.markdown import table
+from betagvae.results.runs import DATASET_NAMES
+from betagvae.training.trainer import Trainer, TrainingSettings
 
 CPU = torch.device("cpu")
 REPEATS = 5

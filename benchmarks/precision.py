@@ -25,18 +25,18 @@ from configuration import configuration, training_settings
 from images import FACES
 from matplotlib.axes import Axes
 
-from betagvae.arrays import ImageArray, open_array
 from betagvae.bench.running import draw
-from betagvae.claims.statistics import holm
-from betagvae.device import PRECISIONS
+from betagvae.data.arrays import ImageArray, open_array
 from betagvae.errors import UserError
-from betagvae.figures import COLOURS, UNITS, empty_figure, save, tidy, title
-from betagvae.files import read_csv, read_json, write_csv, write_json, write_text
-from betagvae.markdown import table
-from betagvae.paper import printed_name
-from betagvae.runs import DATASET_NAMES, QUANTITIES, interval
-from betagvae.trainer import TrainingSettings
-from betagvae.training import RunFiles, train
+from betagvae.model.device import PRECISIONS
+from betagvae.paper.claims.statistics import holm
+from betagvae.paper.figures_4_5 import COLOURS, UNITS, empty_figure, save, tidy, title
+from betagvae.paper.reported import printed_name
+from betagvae.records.files import read_csv, read_json, write_csv, write_json, write_text
+from betagvae.results.markdown import table
+from betagvae.results.runs import DATASET_NAMES, QUANTITIES, interval
+from betagvae.training.run import RunFiles, train
+from betagvae.training.trainer import TrainingSettings
 
 EXACT = "float32"
 LEVEL = 0.95

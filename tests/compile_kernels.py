@@ -19,9 +19,9 @@ from triton.backends.compiler import GPUTarget
 from triton.runtime import driver
 from triton.runtime.jit import JITFunction
 
-from betagvae import kernels, objective, stacked
-from betagvae.evaluation import BATCH_SIZES
-from betagvae.networks import ARCHITECTURES, Discriminator, VariationalAutoencoder
+from betagvae.evaluation.metrics import BATCH_SIZES
+from betagvae.model import kernels, objective, stacked
+from betagvae.model.networks import ARCHITECTURES, Discriminator, VariationalAutoencoder
 
 PROCESSES = 2
 TRAININGS, BATCH, LATENTS = 2, 64, 10

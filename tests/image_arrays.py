@@ -1,6 +1,6 @@
 """Image arrays of a test's own making, as the data stage would write them."""
 
-from betagvae.arrays import ArrayWriter
+from betagvae.data.arrays import ArrayWriter
 
 
 def write_array(path, images, *, splits, packed=False, **described):

@@ -1,6 +1,6 @@
 """The smallest training of every part: what the tests train, or change a little."""
 
-from betagvae.trainer import TrainingSettings
+from betagvae.training.trainer import TrainingSettings
 
 SETTINGS = TrainingSettings(
     beta=4,

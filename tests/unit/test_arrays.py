@@ -4,7 +4,7 @@ import json
 import numpy as np
 import pytest
 
-from betagvae.arrays import ArrayWriter, open_array
+from betagvae.data.arrays import ArrayWriter, open_array
 from betagvae.errors import UserError
 
 RNG = np.random.default_rng(0)
@@ -120,7 +120,7 @@ def test_nothing_unfinished_is_left(path, images):
 
 def test_cut_between_the_two_files_looks_incomplete(path, images, monkeypatch):
     write(path, images)
-    monkeypatch.setattr("betagvae.arrays.write_json", lambda *_: 1 / 0)
+    monkeypatch.setattr("betagvae.data.arrays.write_json", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         write(path, images[::-1])
     with pytest.raises(UserError, match=r"x\.json is missing"):

@@ -21,10 +21,10 @@ from betagvae.bench.page import page
 from betagvae.bench.processes import Mode, Team, Workbench
 from betagvae.bench.profile import KernelTime, Profile, from_trace
 from betagvae.bench.ratios import COLUMNS, COMPARISONS
-from betagvae.datasets import DATASETS
+from betagvae.data import DATASETS
 from betagvae.errors import UserError
-from betagvae.files import read_csv, read_json
-from betagvae.networks import ARCHITECTURES, VariationalAutoencoder
+from betagvae.model.networks import ARCHITECTURES, VariationalAutoencoder
+from betagvae.records.files import read_csv, read_json
 
 TRAINING = {
     "steps": 1000,

@@ -65,7 +65,12 @@ def test_a_build_that_fails_leaves_no_image(tree):
 
 def test_the_digest_of_the_sources_sees_what_goes_into_the_image(tree):
     digests = [build_image(tree, "--sources").stdout]
-    for name in ("src/betagvae/networks.py", "envs/job.txt", "pyproject.toml", "Containerfile"):
+    for name in (
+        "src/betagvae/model/networks.py",
+        "envs/job.txt",
+        "pyproject.toml",
+        "Containerfile",
+    ):
         with (tree / name).open("a") as file:
             file.write("\n")
         digests.append(build_image(tree, "--sources").stdout)

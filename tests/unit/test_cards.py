@@ -8,11 +8,11 @@ import torch
 from image_arrays import write_array
 from tiny_training import SETTINGS
 
-from betagvae import training
-from betagvae.arrays import open_array
-from betagvae.device import set_up
+from betagvae.data.arrays import open_array
 from betagvae.errors import UserError
-from betagvae.memory import check_memory, training_bytes
+from betagvae.model.device import set_up
+from betagvae.training import run as training
+from betagvae.training.memory import check_memory, training_bytes
 
 CUDA = torch.device("cuda")
 GIB = 2**30

@@ -9,8 +9,8 @@ from configuration import training_settings
 from image_arrays import write_array
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from betagvae.arrays import open_array
-from betagvae.device import DeviceImages
+from betagvae.data.arrays import open_array
+from betagvae.model.device import DeviceImages
 
 # Compiling takes half a minute, and what it makes is the compiler's.
 ALTERNATIVES = [a for a in choices.ALTERNATIVES if a.around is not choices.compiled]

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from run_files import STAND_IN, write_metrics, write_quality, write_scores
 
-from betagvae import paper
-from betagvae.claims import judge_claims
-from betagvae.claims.definition import Claim, Margin, load_claims
-from betagvae.claims.verdicts import Decision, Verdict, judge
 from betagvae.errors import UserError
-from betagvae.evidence import Evidence
+from betagvae.paper import reported as paper
+from betagvae.paper.claims import judge_claims
+from betagvae.paper.claims.definition import Claim, Margin, load_claims
+from betagvae.paper.claims.verdicts import Decision, Verdict, judge
+from betagvae.results.evidence import Evidence
 
 CLAIMS = Path(__file__).parents[2] / "config" / "claims.yaml"
 METHODS = {"VAE": (1.0, 0.0), "β-VAE": (4.0, 0.0), "β-GVAE": (4.0, 10.0)}

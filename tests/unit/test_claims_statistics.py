@@ -6,8 +6,15 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from betagvae.claims.statistics import MOST_SEEDS, holm, power, prediction, seeds_needed, tails
-from betagvae.runs import interval
+from betagvae.paper.claims.statistics import (
+    MOST_SEEDS,
+    holm,
+    power,
+    prediction,
+    seeds_needed,
+    tails,
+)
+from betagvae.results.runs import interval
 
 SEEDS = 5
 TRIALS = 2000

@@ -8,12 +8,12 @@ import yaml
 from jsonschema import Draft202012Validator
 
 from betagvae.cli import stages
-from betagvae.device import PRECISIONS
-from betagvae.evaluation import EvaluationSettings
-from betagvae.features import NETWORKS
-from betagvae.quality_tables import NETWORKS as DESCRIBED
-from betagvae.scores import ScoreSizes
-from betagvae.trainer import TrainingSettings
+from betagvae.evaluation.feature_networks import NETWORKS
+from betagvae.evaluation.metrics import EvaluationSettings
+from betagvae.evaluation.scores import ScoreSizes
+from betagvae.model.device import PRECISIONS
+from betagvae.paper.quality_tables import NETWORKS as DESCRIBED
+from betagvae.training.trainer import TrainingSettings
 
 CONFIG = Path(__file__).parents[2] / "config"
 SCHEMA = Path(__file__).parents[2] / "workflow" / "schemas" / "config.schema.yaml"

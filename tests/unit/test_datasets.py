@@ -16,9 +16,9 @@ import pytest
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from betagvae.arrays import grid_classes, open_array
-from betagvae.datasets import DATASETS, DataSettings, celeba, chairs3d, make_dataset, originals
-from betagvae.datasets.fetch import Published
+from betagvae.data import DATASETS, DataSettings, celeba, chairs3d, make_dataset, originals
+from betagvae.data.arrays import grid_classes, open_array
+from betagvae.data.fetch import Published
 from betagvae.errors import UserError
 
 STAND_INS = [celeba.STAND_IN, chairs3d.STAND_IN]
@@ -43,8 +43,8 @@ def make(tmp_path):
 
 def test_registry_imports_no_data_set():
     script = (
-        "import sys, betagvae.datasets as d;"
-        "print([n for n in d.DATASETS if f'betagvae.datasets.{n}' in sys.modules])"
+        "import sys, betagvae.data as d;"
+        "print([n for n in d.DATASETS if f'betagvae.data.{n}' in sys.modules])"
     )
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True

@@ -4,8 +4,8 @@ import archives
 import numpy as np
 import pytest
 
-from betagvae.arrays import grid_classes, open_array
-from betagvae.datasets import DataSettings, dsprites, make_dataset
+from betagvae.data import DataSettings, dsprites, make_dataset
+from betagvae.data.arrays import grid_classes, open_array
 from betagvae.errors import UserError
 
 IMAGES = 737_280

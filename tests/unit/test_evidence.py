@@ -4,7 +4,7 @@ import pytest
 from run_files import write_metrics, write_quality, write_scores
 
 from betagvae.errors import UserError
-from betagvae.evidence import load_evidence
+from betagvae.results.evidence import load_evidence
 
 
 def test_the_kinds_are_told_apart_by_what_they_hold(tmp_path):

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from loopback import serving
 
-from betagvae.datasets import fetch
-from betagvae.datasets.fetch import Published, obtain
+from betagvae.data import fetch
+from betagvae.data.fetch import Published, obtain
 from betagvae.errors import UserError
 
 CONTENT = np.random.default_rng(0).bytes(3_000_000)
@@ -276,7 +276,7 @@ def test_file_size_limit(server, folder):
     """A limit that the system really enforces, in a process of its own."""
     url = server.url("/x", loopback.whole(CONTENT))
     script = (
-        "import sys; from pathlib import Path; from betagvae.datasets.fetch import *\n"
+        "import sys; from pathlib import Path; from betagvae.data.fetch import *\n"
         f"obtain(Published('x.zip', ({url!r},), 'md5'), own=None, extra_urls=(),"
         " folder=Path(sys.argv[1]), key='k')"
     )

@@ -12,12 +12,14 @@ from matplotlib.container import BarContainer
 from matplotlib.patches import Rectangle
 from safetensors.torch import save_file
 
-from betagvae import figures, runs, traversals
-from betagvae.arrays import SIDE
-from betagvae.device import generator
+from betagvae.data.arrays import SIDE
 from betagvae.errors import UserError
-from betagvae.files import read_json, sha256, write_json
-from betagvae.networks import VariationalAutoencoder, initialise
+from betagvae.model.device import generator
+from betagvae.model.networks import VariationalAutoencoder, initialise
+from betagvae.paper import figures_4_5 as figures
+from betagvae.paper import figures_6_7_8 as traversals
+from betagvae.records.files import read_json, sha256, write_json
+from betagvae.results import runs
 
 METHODS = {"VAE": (1, 0), "β-VAE": (4, 0), "β-GVAE": (4, 10)}
 LATENTS = 3

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from betagvae import kernels
-from betagvae.device import PRECISIONS
+from betagvae.model import kernels
+from betagvae.model.device import PRECISIONS
 
 pytestmark = pytest.mark.slow
 

@@ -7,10 +7,10 @@ import torch
 from image_arrays import write_array
 from tiny_training import SETTINGS
 
-from betagvae.arrays import open_array
-from betagvae.device import DeviceImages
-from betagvae.networks import VariationalAutoencoder
-from betagvae.trainer import Trainer
+from betagvae.data.arrays import open_array
+from betagvae.model.device import DeviceImages
+from betagvae.model.networks import VariationalAutoencoder
+from betagvae.training.trainer import Trainer
 
 
 @pytest.fixture

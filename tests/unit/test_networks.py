@@ -1,8 +1,8 @@
 import pytest
 import torch
 
-from betagvae.device import PRECISIONS, computing_in
-from betagvae.networks import (
+from betagvae.model.device import PRECISIONS, computing_in
+from betagvae.model.networks import (
     ARCHITECTURES,
     Discriminator,
     ImageConvolution,

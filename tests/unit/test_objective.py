@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.distributions import Bernoulli, Normal, kl_divergence
 
-from betagvae import objective
+from betagvae.model import objective
 
 
 def test_kl_divergence_equals_torch_distributions():

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from betagvae.datasets.parallel import in_order, meanwhile
+from betagvae.data.parallel import in_order, meanwhile
 from betagvae.errors import UserError
 
 
@@ -95,7 +95,7 @@ def test_processes_end_with_the_one_that_started_them():
     """Even when that one is killed."""
     script = (
         "import os, signal\n"
-        "from betagvae.datasets.parallel import in_order\n"
+        "from betagvae.data.parallel import in_order\n"
         "results = in_order(lambda item, array: os.getpid(), range(99), 3, (1,))\n"
         "print(*{next(results).answer for _ in range(50)}, flush=True)\n"
         "os.kill(os.getpid(), signal.SIGKILL)\n"

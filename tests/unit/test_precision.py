@@ -5,7 +5,7 @@ import precision
 import pytest
 from image_arrays import write_array
 
-from betagvae.files import read_json
+from betagvae.records.files import read_json
 
 STEPS = 50
 

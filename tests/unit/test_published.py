@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 from scipy import stats
 
-from betagvae.claims.comparison import Comparison
-from betagvae.claims.definition import Claim
-from betagvae.claims.verdicts import DatasetResult
-from betagvae.quality_tables import FRECHET, NETWORKS
-from betagvae.quality_tables import NUMBERS as QUALITY
-from betagvae.scores.registry import NUMBERS as SCORES
+from betagvae.evaluation.scores.registry import NUMBERS as SCORES
+from betagvae.paper.claims.comparison import Comparison
+from betagvae.paper.claims.definition import Claim
+from betagvae.paper.claims.verdicts import DatasetResult
+from betagvae.paper.quality_tables import FRECHET, NETWORKS
+from betagvae.paper.quality_tables import NUMBERS as QUALITY
 
 ROOT = Path(__file__).parents[2]
 PUBLISHED = sorted((ROOT / "results" / "published").glob("*"))

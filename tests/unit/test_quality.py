@@ -15,16 +15,16 @@ from sklearn.datasets import load_sample_images
 from torch import nn
 from torchmetrics.image import FrechetInceptionDistance
 
-from betagvae import weights
-from betagvae.arrays import open_array
-from betagvae.datasets.fetch import Published
+from betagvae.data.arrays import open_array
+from betagvae.data.fetch import Published
 from betagvae.errors import UserError
-from betagvae.features import NETWORKS, EfficientNetLite0
-from betagvae.files import sha256
-from betagvae.networks import VariationalAutoencoder, initialise
-from betagvae.quality import QualitySettings, judge, sharpness
-from betagvae.quality_tables import FRECHET, NUMBERS
-from betagvae.weights import fetch_weights
+from betagvae.evaluation import inception_weights as weights
+from betagvae.evaluation.feature_networks import NETWORKS, EfficientNetLite0
+from betagvae.evaluation.image_quality import QualitySettings, judge, sharpness
+from betagvae.evaluation.inception_weights import fetch_weights
+from betagvae.model.networks import VariationalAutoencoder, initialise
+from betagvae.paper.quality_tables import FRECHET, NUMBERS
+from betagvae.records.files import sha256
 
 SETTINGS = QualitySettings("efficientnet_lite0", images=12, batch_size=5, threads=1)
 

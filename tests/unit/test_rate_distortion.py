@@ -3,10 +3,11 @@
 import pytest
 from run_files import STAND_IN, write_metrics
 
-from betagvae import figures, paper
 from betagvae.errors import UserError
-from betagvae.rate_distortion import rate_distortion, rate_distortion_figure
-from betagvae.runs import load_runs
+from betagvae.paper import figures_4_5 as figures
+from betagvae.paper import reported as paper
+from betagvae.paper.rate_distortion import rate_distortion, rate_distortion_figure
+from betagvae.results.runs import load_runs
 
 METHODS = {"VAE": (1, 0), "β-VAE": (4, 0), "β-GVAE": (4, 10)}
 PAIRS = [*METHODS.values(), (4, 15), (4, 20)]

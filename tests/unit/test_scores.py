@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from betagvae.errors import UserError
-from betagvae.scores import LABEL_FREE, SCORES, ScoreSizes, compute_scores
+from betagvae.evaluation.scores import LABEL_FREE, SCORES, ScoreSizes, compute_scores
 
 SIZES = ScoreSizes(
     mig_points=2000,
@@ -277,5 +277,5 @@ def test_bad_input_says_what_to_do(changes, message):
 
 
 def test_scores_need_no_torch():
-    code = "import sys, betagvae.scores; sys.exit('torch' in sys.modules)"
+    code = "import sys, betagvae.evaluation.scores; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -9,21 +9,25 @@ from scipy.optimize import minimize
 from scipy.special import digamma, logsumexp
 from scipy.stats import norm
 
-from betagvae.scores.beta_vae import draw_pairs, mean_differences
-from betagvae.scores.dci import completeness, disentanglement
-from betagvae.scores.factor_vae import Votes, cast_votes, draw_vote_images, vote_accuracy
-from betagvae.scores.infomec import concentration, normalised_information, predictive_information
-from betagvae.scores.information import bin_codes, top_two_gap
-from betagvae.scores.label_free import (
+from betagvae.evaluation.scores.beta_vae import draw_pairs, mean_differences
+from betagvae.evaluation.scores.dci import completeness, disentanglement
+from betagvae.evaluation.scores.factor_vae import Votes, cast_votes, draw_vote_images, vote_accuracy
+from betagvae.evaluation.scores.infomec import (
+    concentration,
+    normalised_information,
+    predictive_information,
+)
+from betagvae.evaluation.scores.information import bin_codes, top_two_gap
+from betagvae.evaluation.scores.label_free import (
     active_units,
     gaussian_total_correlation,
     log_mean_density,
     total_correlation,
 )
-from betagvae.scores.mig import mutual_information_gap
-from betagvae.scores.modularity import modularity, one_against_rest_aucs
-from betagvae.scores.sampling import FactorIndex, split_points
-from betagvae.scores.sap import prediction_accuracies, sap
+from betagvae.evaluation.scores.mig import mutual_information_gap
+from betagvae.evaluation.scores.modularity import modularity, one_against_rest_aucs
+from betagvae.evaluation.scores.sampling import FactorIndex, split_points
+from betagvae.evaluation.scores.sap import prediction_accuracies, sap
 
 IMAGES = 600
 

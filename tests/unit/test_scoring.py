@@ -9,10 +9,10 @@ from image_arrays import write_array
 from safetensors.numpy import save_file
 
 from betagvae import cli
-from betagvae.arrays import open_array
+from betagvae.data.arrays import open_array
 from betagvae.errors import UserError
-from betagvae.scores import LABEL_FREE, NUMBERS, ScoreSizes, compute_scores
-from betagvae.scoring import score
+from betagvae.evaluation.scores import LABEL_FREE, NUMBERS, ScoreSizes, compute_scores
+from betagvae.evaluation.scoring import score
 
 SIZES = ScoreSizes(
     mig_points=120,

@@ -13,14 +13,15 @@ import torch.nn.functional as F  # noqa: N812
 from image_arrays import write_array
 from tiny_training import SETTINGS
 
-from betagvae import kernels, objective, stacked, training
-from betagvae.arrays import open_array
-from betagvae.device import PRECISIONS, DeviceImages, generator, set_up
+from betagvae.data.arrays import open_array
 from betagvae.errors import UserError
-from betagvae.evaluation import Codes, EvaluationSettings, evaluate_split
-from betagvae.files import read_csv
-from betagvae.networks import Discriminator, VariationalAutoencoder, initialise
-from betagvae.trainer import Trainer, trainers_of
+from betagvae.evaluation.metrics import Codes, EvaluationSettings, evaluate_split
+from betagvae.model import kernels, objective, stacked
+from betagvae.model.device import PRECISIONS, DeviceImages, generator, set_up
+from betagvae.model.networks import Discriminator, VariationalAutoencoder, initialise
+from betagvae.records.files import read_csv
+from betagvae.training import run as training
+from betagvae.training.trainer import Trainer, trainers_of
 
 pytestmark = pytest.mark.any_device
 

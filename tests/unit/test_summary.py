@@ -7,9 +7,9 @@ from dataclasses import asdict
 import pytest
 
 from betagvae.errors import UserError
-from betagvae.quality_tables import FRECHET, NUMBERS, quality_tables
-from betagvae.score_tables import score_tables
-from betagvae.scores import ScoreSizes
+from betagvae.evaluation.scores import ScoreSizes
+from betagvae.paper.quality_tables import FRECHET, NUMBERS, quality_tables
+from betagvae.paper.score_tables import score_tables
 
 METHODS = {"VAE": (1, 0), "β-VAE": (4, 0)}
 SCORES = {"mig": 0.1, "explicitness": 0.7, "active_units": 4.0, "total_correlation": 1.5}

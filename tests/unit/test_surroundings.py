@@ -2,8 +2,9 @@ import sys
 
 import pytest
 
-from betagvae import cli, surroundings
+from betagvae import cli
 from betagvae.errors import UserError
+from betagvae.records import environment as surroundings
 
 LOCK = """\
 torch==2.14.1 ; sys_platform == 'linux' \\

@@ -6,8 +6,10 @@ import math
 
 import pytest
 
-from betagvae import paper, runs, tables
 from betagvae.errors import UserError
+from betagvae.paper import reported as paper
+from betagvae.paper import tables_1_2 as tables
+from betagvae.results import runs
 
 METHODS = {"VAE": (1, 0), "β-VAE": (4, 0)}
 MARK = "CelebA stand-in (drawn)"

@@ -17,16 +17,17 @@ from image_arrays import write_array
 from safetensors.torch import load_file
 from tiny_training import SETTINGS
 
-from betagvae import objective, training
-from betagvae.arrays import open_array
-from betagvae.device import DeviceImages, generator
+from betagvae.data.arrays import open_array
 from betagvae.errors import UserError
-from betagvae.evaluation import EvaluationSettings, evaluate, load_model
-from betagvae.files import read_json
-from betagvae.networks import VariationalAutoencoder, initialise
-from betagvae.provenance import device_name
-from betagvae.trainer import Trainer
-from betagvae.training import Resume, RunFiles, train
+from betagvae.evaluation.metrics import EvaluationSettings, evaluate, load_model
+from betagvae.model import objective
+from betagvae.model.device import DeviceImages, generator
+from betagvae.model.networks import VariationalAutoencoder, initialise
+from betagvae.records.files import read_json
+from betagvae.records.provenance import device_name
+from betagvae.training import run as training
+from betagvae.training.run import Resume, RunFiles, train
+from betagvae.training.trainer import Trainer
 
 CPU = torch.device("cpu")
 
@@ -409,7 +410,7 @@ def test_the_sample_does_not_depend_on_the_size_of_batches(data, tmp_path):
 PEAKS = """
 import re, sys
 from pathlib import Path
-from betagvae.evaluation import EvaluationSettings, evaluate
+from betagvae.evaluation.metrics import EvaluationSettings, evaluate
 for images in (500, 500, None):
     settings = EvaluationSettings(batch_size=64, threads=1, encoded_images=images)
     paths = {"metrics": Path("metrics.json"), "codes": Path("codes.safetensors")}

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from trees import IMAGE, WORKFLOW, copy_tree, planned, snakemake
 
-from betagvae.files import read_csv, read_json
+from betagvae.records.files import read_csv, read_json
 
 pytestmark = pytest.mark.slow
 

@@ -23,7 +23,7 @@ rule claims:
     params:
         methods=method_flags(),
         settings=flags(config["tables"]),
-        code=source_digest("claims"),
+        code=source_digest("paper.claims"),
     shell:
         "betagvae claims {input.claims:q} --methods {params.methods} "
         "--evidence {input.evidence:q} {params.settings} --outputs {output:q} 2> {log:q}"
@@ -43,7 +43,7 @@ rule rate_distortion:
         **config["resources"]["paper"],
     params:
         methods=method_flags(),
-        code=source_digest("rate_distortion"),
+        code=source_digest("paper.rate_distortion"),
     shell:
         "betagvae rate-distortion --methods {params.methods} --metrics {input:q} "
         "--outputs {output:q} 2> {log:q}"

@@ -11,6 +11,6 @@ rule image_array:
         **config["resources"]["data"],
     params:
         settings=data_flags,
-        code=lambda wildcards: source_digest(f"datasets.{wildcards.dataset}"),
+        code=lambda wildcards: source_digest(f"data.{wildcards.dataset}"),
     shell:
         "betagvae data {wildcards.dataset} --output {output.array:q} {params.settings} 2> {log:q}"

@@ -15,7 +15,7 @@ rule evaluation:
         **config["resources"]["evaluate"],
     params:
         settings=flags(config["evaluation"]),
-        code=source_digest("evaluation"),
+        code=source_digest("evaluation.metrics"),
     shell:
         "betagvae evaluate {input.array:q} {input.model:q} --metrics {output.metrics:q} "
         "--codes {output.codes:q} {params.settings} 2> {log:q}"

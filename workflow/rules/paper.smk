@@ -25,7 +25,7 @@ rule table1:
     params:
         pairs=" ".join(pair_words()),
         settings=flags(config["tables"]),
-        code=source_digest("tables"),
+        code=source_digest("paper.tables_1_2"),
     shell:
         "betagvae table1 --pairs {params.pairs} --metrics {input:q} {params.settings} "
         "--outputs {output:q} 2> {log:q}"
@@ -46,7 +46,7 @@ rule table2:
     params:
         methods=method_flags(),
         settings=flags(config["tables"]),
-        code=source_digest("tables"),
+        code=source_digest("paper.tables_1_2"),
     shell:
         "betagvae table2 --methods {params.methods} --metrics {input:q} {params.settings} "
         "--outputs {output:q} 2> {log:q}"
@@ -65,7 +65,7 @@ rule table2_metrics:
     resources:
         **config["resources"]["paper"],
     params:
-        code=source_digest("table_metrics"),
+        code=source_digest("paper.table_2_metrics"),
     shell:
         "betagvae metrics {input:q} --output {output:q} 2> {log:q}"
 
@@ -88,7 +88,7 @@ rule bars:
         quantity=lambda wildcards: QUANTITY_OF_FIGURE[wildcards.figure],
         methods=method_flags(),
         settings=flags(config["tables"]),
-        code=source_digest("figures"),
+        code=source_digest("paper.figures_4_5"),
     shell:
         "betagvae bars {params.quantity} --methods {params.methods} --metrics {input:q} "
         "{params.settings} --outputs {output:q} 2> {log:q}"
@@ -109,7 +109,7 @@ rule training_curves:
         **config["resources"]["paper"],
     params:
         methods=method_flags(),
-        code=source_digest("figures"),
+        code=source_digest("paper.figures_4_5"),
     shell:
         "betagvae curves --methods {params.methods} --histories {input.histories:q} "
         "--outputs {output:q} 2> {log:q}"
@@ -136,6 +136,6 @@ rule traversals:
         **config["resources"]["paper"],
     params:
         settings=traversal_flags,
-        code=source_digest("traversals"),
+        code=source_digest("paper.figures_6_7_8"),
     shell:
         "betagvae traversals {input.array:q} {params.settings} --outputs {output:q} 2> {log:q}"

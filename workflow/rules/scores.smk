@@ -14,7 +14,7 @@ rule scores:
         **config["resources"]["scores"],
     params:
         settings=flags(config["scores"]),
-        code=source_digest("scoring"),
+        code=source_digest("evaluation.scoring"),
     shell:
         "betagvae scores {input.array:q} {input.codes:q} --metrics {input.metrics:q} "
         "--output {output:q} {params.settings} 2> {log:q}"
@@ -35,7 +35,7 @@ rule score_tables:
     params:
         methods=method_flags(),
         settings=flags(config["tables"]),
-        code=source_digest("score_tables"),
+        code=source_digest("paper.score_tables"),
     shell:
         "betagvae score-tables --methods {params.methods} --scores {input:q} {params.settings} "
         "--outputs {output:q} 2> {log:q}"
@@ -53,7 +53,7 @@ rule feature_weights:
         **config["resources"]["data"],
     params:
         settings=weights_flags(),
-        code=source_digest("weights"),
+        code=source_digest("evaluation.inception_weights"),
     shell:
         "betagvae weights inception_v3 --output {output:q} {params.settings} 2> {log:q}"
 
@@ -75,7 +75,7 @@ rule quality:
         **config["resources"]["evaluate"],
     params:
         settings=quality_flags(),
-        code=source_digest("quality"),
+        code=source_digest("evaluation.image_quality"),
     shell:
         "betagvae quality {input.array:q} {input.model:q} --output {output:q} "
         "{params.settings} 2> {log:q}"
@@ -96,7 +96,7 @@ rule quality_tables:
     params:
         methods=method_flags(),
         settings=flags(config["tables"]),
-        code=source_digest("quality_tables"),
+        code=source_digest("paper.quality_tables"),
     shell:
         "betagvae quality-tables --methods {params.methods} --quality {input:q} "
         "{params.settings} --outputs {output:q} 2> {log:q}"

@@ -20,7 +20,7 @@ for dataset, jobs in TRAINING_JOBS.items():
                 **config["resources"]["train"],
             params:
                 settings=training_flags(dataset),
-                code=source_digest("training"),
+                code=source_digest("training.run"),
                 runs=runs_of_outputs,
             shell:
                 "betagvae train {input.array:q} --runs {params.runs:q} {params.settings} 2> {log:q}"

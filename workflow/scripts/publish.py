@@ -19,8 +19,8 @@ from typing import Any
 from PIL import Image
 
 from betagvae.errors import UserError
-from betagvae.files import read_csv, read_json, write_csv, write_json
-from betagvae.runs import split_label
+from betagvae.records.files import read_csv, read_json, write_csv, write_json
+from betagvae.results.runs import split_label
 
 ROOT = Path(__file__).resolve().parents[2]
 TEXTS = ("claims.md", "claims.json", "table2.md", "table2.csv", "scores.md", "scores.csv")

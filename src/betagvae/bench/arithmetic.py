@@ -12,9 +12,9 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from betagvae.arrays import SIDE
-from betagvae.networks import ARCHITECTURES, SMALLEST_MAP, Discriminator
-from betagvae.trainer import TrainingSettings
+from betagvae.data.arrays import SIDE
+from betagvae.model.networks import ARCHITECTURES, SMALLEST_MAP, Discriminator
+from betagvae.training.trainer import TrainingSettings
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import Any
 from betagvae.bench.grid import Grid, stand_in_for
 from betagvae.bench.measuring import Measured
 from betagvae.bench.processes import Mode
-from betagvae.datasets import DATASETS
+from betagvae.data import DATASETS
 
 
 def extrapolate(grid: Grid, measured: Sequence[Measured]) -> dict[str, Any]:
@@ -71,7 +71,7 @@ def published_images(dataset: str) -> int:
     """Return the number of images of the published set; 0 where it is not one of ours."""
     if dataset not in DATASETS:
         return 0
-    return importlib.import_module(f"betagvae.datasets.{dataset}").IMAGES
+    return importlib.import_module(f"betagvae.data.{dataset}").IMAGES
 
 
 def total(grid: Mapping[str, Any]) -> dict[str, Any]:

@@ -37,11 +37,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from betagvae.arrays import SIDE
 from betagvae.bench.arithmetic import plain_layers
-from betagvae.device import PRECISIONS
-from betagvae.networks import Discriminator
-from betagvae.trainer import TrainingSettings
+from betagvae.data.arrays import SIDE
+from betagvae.model.device import PRECISIONS
+from betagvae.model.networks import Discriminator
+from betagvae.training.trainer import TrainingSettings
 
 FLOAT32 = 4
 ADAM = 6 * FLOAT32

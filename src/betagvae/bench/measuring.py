@@ -9,15 +9,15 @@ from typing import Any
 
 import torch
 
-from betagvae.arrays import open_array
 from betagvae.bench.arithmetic import Operations, operations
 from betagvae.bench.floor import Floor, Kernel, floor, step_kernels
 from betagvae.bench.grid import Cell
 from betagvae.bench.processes import COPIED, Mode, Team, matrix_side
 from betagvae.bench.profile import Profile
-from betagvae.device import PRECISIONS
+from betagvae.data.arrays import open_array
 from betagvae.errors import UserError
-from betagvae.evaluation import BATCH_SIZES
+from betagvae.evaluation.metrics import BATCH_SIZES
+from betagvae.model.device import PRECISIONS
 
 log = logging.getLogger(__name__)
 

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from betagvae.markdown import table
-from betagvae.runs import DATASET_NAMES
+from betagvae.results.markdown import table
+from betagvae.results.runs import DATASET_NAMES
 
 Record = Mapping[str, Any]
 

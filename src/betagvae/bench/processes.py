@@ -11,14 +11,14 @@ from typing import Any, Self
 
 import torch
 
-from betagvae.arrays import open_array
 from betagvae.bench.profile import Profile, profiled
-from betagvae.device import PRECISIONS, DeviceImages, generator, set_up
+from betagvae.data.arrays import open_array
 from betagvae.errors import UserError
-from betagvae.evaluation import BATCH_SIZES, Codes, EvaluationSettings, evaluate_split
-from betagvae.provenance import provenance
-from betagvae.trainer import Trainer, TrainingSettings, take_steps, trainers_of
-from betagvae.training import check
+from betagvae.evaluation.metrics import BATCH_SIZES, Codes, EvaluationSettings, evaluate_split
+from betagvae.model.device import PRECISIONS, DeviceImages, generator, set_up
+from betagvae.records.provenance import provenance
+from betagvae.training.run import check
+from betagvae.training.trainer import Trainer, TrainingSettings, take_steps, trainers_of
 
 Span = tuple[float, float]
 """Start and end, seconds on the clock that all processes of the machine share."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from torch.profiler import ProfilerActivity, profile
 
-from betagvae.files import read_json
+from betagvae.records.files import read_json
 
 ON_THE_DEVICE = {"kernel", "gpu_memcpy", "gpu_memset"}
 """Categories of a trace's events."""

@@ -8,16 +8,16 @@ from statistics import median
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from betagvae.arrays import open_array
 from betagvae.bench.extrapolation import extrapolate, total
 from betagvae.bench.grid import Cell, Grid
 from betagvae.bench.measuring import BenchSettings, Measured, measure
 from betagvae.bench.page import page
 from betagvae.bench.processes import Mode
 from betagvae.bench.ratios import COLUMNS, COMPARISONS, LABELS, Row
-from betagvae.datasets import DataSettings, make_dataset
+from betagvae.data import DataSettings, make_dataset
+from betagvae.data.arrays import open_array
 from betagvae.errors import UserError
-from betagvae.files import write_csv, write_json, write_text
+from betagvae.records.files import write_csv, write_json, write_text
 
 IMAGES = 4096
 """Images drawn of a stand-in: speed depends neither on what they show nor on their number."""

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from betagvae.cli import paper, stages
 from betagvae.errors import UserError
-from betagvae.surroundings import check_container, described
+from betagvae.records.environment import check_container, described
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

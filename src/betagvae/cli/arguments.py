@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from betagvae.paper import printed_name
+from betagvae.paper.reported import printed_name
 
 
 def with_tuples(options: dict[str, object]) -> dict[str, object]:

@@ -24,7 +24,7 @@ def _add_table1(commands: argparse._SubParsersAction) -> None:
 def _table1(
     pairs: list[tuple[float, float]], metrics: list[Path], level: float, outputs: list[Path]
 ) -> None:
-    from betagvae.tables import table1, write_table
+    from betagvae.paper.tables_1_2 import table1, write_table
 
     caption = "Choice of β and γ: reconstruction error and KL divergence (Table 1 of the paper)"
     write_table(table1(metrics, pairs, level), *outputs, caption=caption)
@@ -44,7 +44,7 @@ def _table2(
     level: float,
     outputs: list[Path],
 ) -> None:
-    from betagvae.tables import table2, write_table
+    from betagvae.paper.tables_1_2 import table2, write_table
 
     caption = "Methods compared: reconstruction error and KL divergence (Table 2 of the paper)"
     write_table(table2(metrics, dict(methods), level), *outputs, caption=caption)
@@ -58,7 +58,7 @@ def _add_metrics(commands: argparse._SubParsersAction) -> None:
 
 
 def _metrics(table: Path, output: Path) -> None:
-    from betagvae.table_metrics import table_metrics
+    from betagvae.paper.table_2_metrics import table_metrics
 
     table_metrics(table, output)
 
@@ -73,7 +73,7 @@ def _add_score_tables(commands: argparse._SubParsersAction) -> None:
 
 
 def _score_tables(methods: list[tuple[str, tuple[float, float]]], **options: object) -> None:
-    from betagvae.score_tables import score_tables
+    from betagvae.paper.score_tables import score_tables
 
     score_tables(methods=dict(methods), **options)
 
@@ -88,7 +88,7 @@ def _add_quality_tables(commands: argparse._SubParsersAction) -> None:
 
 
 def _quality_tables(methods: list[tuple[str, tuple[float, float]]], **options: object) -> None:
-    from betagvae.quality_tables import quality_tables
+    from betagvae.paper.quality_tables import quality_tables
 
     quality_tables(methods=dict(methods), **options)
 
@@ -103,7 +103,7 @@ def _add_bars(commands: argparse._SubParsersAction) -> None:
 
 
 def _bars(methods: list[tuple[str, tuple[float, float]]], **options: object) -> None:
-    from betagvae.figures import bars
+    from betagvae.paper.figures_4_5 import bars
 
     bars(methods=dict(methods), **options)
 
@@ -117,7 +117,7 @@ def _add_curves(commands: argparse._SubParsersAction) -> None:
 
 
 def _curves(methods: list[tuple[str, tuple[float, float]]], **options: object) -> None:
-    from betagvae.figures import training_curves
+    from betagvae.paper.figures_4_5 import training_curves
 
     training_curves(methods=dict(methods), **options)
 
@@ -135,8 +135,8 @@ def _add_traversals(commands: argparse._SubParsersAction) -> None:
 
 
 def _traversals(runs: list[tuple[str, Path]], **options: object) -> None:
-    from betagvae.device import set_up
-    from betagvae.traversals import traversals
+    from betagvae.model.device import set_up
+    from betagvae.paper.figures_6_7_8 import traversals
 
     set_up(threads=1)
     models = {name: run / "model.safetensors" for name, run in runs}
@@ -153,7 +153,7 @@ def _add_rate_distortion(commands: argparse._SubParsersAction) -> None:
 
 
 def _rate_distortion(methods: list[tuple[str, tuple[float, float]]], **options: object) -> None:
-    from betagvae.rate_distortion import rate_distortion
+    from betagvae.paper.rate_distortion import rate_distortion
 
     rate_distortion(methods=dict(methods), **options)
 
@@ -172,7 +172,7 @@ def _add_claims(commands: argparse._SubParsersAction) -> None:
 def _claims(
     methods: list[tuple[str, tuple[float, float]]], outputs: list[Path], **options: object
 ) -> None:
-    from betagvae.claims import judge_claims
+    from betagvae.paper.claims import judge_claims
 
     data, page = outputs
     judge_claims(methods=dict(methods), data=data, page=page, **options)

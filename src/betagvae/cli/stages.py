@@ -28,7 +28,7 @@ def _add_data(commands: argparse._SubParsersAction) -> None:
 
 
 def _data(name: str, output: Path, **options: object) -> None:
-    from betagvae.datasets import DataSettings, make_dataset
+    from betagvae.data import DataSettings, make_dataset
 
     make_dataset(name, output, DataSettings(**with_tuples(options)))
 
@@ -46,7 +46,7 @@ def _add_weights(commands: argparse._SubParsersAction) -> None:
 def _weights(
     name: str, output: Path, path: Path | None, urls: Sequence[str], download_dir: Path
 ) -> None:
-    from betagvae.weights import fetch_weights
+    from betagvae.evaluation.inception_weights import fetch_weights
 
     fetch_weights(output, own=path, urls=tuple(urls), folder=download_dir)
 
@@ -68,7 +68,7 @@ def _add_train(commands: argparse._SubParsersAction) -> None:
 
 
 PRECISIONS = ("float32", "tf32", "bfloat16")
-"""Names in `betagvae.device.PRECISIONS`, whose import is too slow for every command."""
+"""Names in `betagvae.model.device.PRECISIONS`, whose import is too slow for every command."""
 
 
 def _add_training_settings(p: argparse.ArgumentParser, *, likelihood_required: bool) -> None:
@@ -101,8 +101,8 @@ def _train(
     resume_seconds: float,
     **options: object,
 ) -> None:
-    from betagvae.trainer import TrainingSettings
-    from betagvae.training import RunFiles, train
+    from betagvae.training.run import RunFiles, train
+    from betagvae.training.trainer import TrainingSettings
 
     shared = with_tuples(options)
     trainings = [
@@ -127,7 +127,7 @@ def _add_evaluate(commands: argparse._SubParsersAction) -> None:
 
 
 def _evaluate(data: Path, model: Path, metrics: Path, codes: Path, **options: object) -> None:
-    from betagvae.evaluation import EvaluationSettings, evaluate
+    from betagvae.evaluation.metrics import EvaluationSettings, evaluate
 
     evaluate(data, model, EvaluationSettings(**options), metrics=metrics, codes=codes)
 
@@ -151,7 +151,7 @@ SIZES = {
     "correlation_samples": int,
     "correlation_subset": int,
 }
-"""Fields of `betagvae.scores.ScoreSizes`, whose import is too slow for every command."""
+"""Fields of `betagvae.evaluation.scores.ScoreSizes`, whose import is too slow for every command."""
 
 
 def _add_scores(commands: argparse._SubParsersAction) -> None:
@@ -169,14 +169,14 @@ def _add_scores(commands: argparse._SubParsersAction) -> None:
 def _scores(
     data: Path, codes: Path, metrics: Path, output: Path, seed: int, **sizes: float
 ) -> None:
-    from betagvae.scores import ScoreSizes
-    from betagvae.scoring import score
+    from betagvae.evaluation.scores import ScoreSizes
+    from betagvae.evaluation.scoring import score
 
     score(data, codes, metrics, output, seed=seed, sizes=ScoreSizes(**sizes))
 
 
 NETWORKS = ("inception_v3", "efficientnet_lite0")
-"""Names in `betagvae.features.NETWORKS`, whose import is too slow for every command."""
+"""Names in `evaluation.feature_networks.NETWORKS`, whose import is too slow for every command."""
 
 
 def _add_quality(commands: argparse._SubParsersAction) -> None:
@@ -194,7 +194,7 @@ def _add_quality(commands: argparse._SubParsersAction) -> None:
 
 
 def _quality(data: Path, model: Path, output: Path, **options: object) -> None:
-    from betagvae.quality import QualitySettings, judge
+    from betagvae.evaluation.image_quality import QualitySettings, judge
 
     judge(data, model, QualitySettings(**options), output=output)
 

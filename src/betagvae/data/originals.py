@@ -1,0 +1,310 @@
+"""What reading the original archives has in common: cropping, resizing, skipping, counting."""
+
+import gc
+import io
+import itertools
+import logging
+import math
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, Generic, NamedTuple, TypeVar
+
+import numpy as np
+import torch
+from PIL import Image
+from torch.nn.functional import interpolate
+from tqdm import tqdm
+
+from betagvae.data.arrays import SIDE, ArrayWriter
+from betagvae.data.parallel import in_order
+from betagvae.data.settings import DataSettings
+from betagvae.errors import UserError
+
+logger = logging.getLogger(__name__)
+
+Crop = tuple[int, int, int, int]
+T = TypeVar("T")
+
+Read = Callable[[BinaryIO, T], np.ndarray]
+"""Reads one image, uint8 H×W×3, from the open archive, or raises `SkipError`."""
+
+_BATCH = 128
+"""Images that a process reads at a time."""
+_GROUP_BYTES = 4 * 2**20
+"""Of pixels that are resized at a time; with a quarter of that it takes as long."""
+
+
+class SkipError(Exception):
+    """An image that cannot be used; the message is the reason under which it is counted."""
+
+
+class Batch(NamedTuple):
+    """Some of the images of an archive."""
+
+    images: np.ndarray
+    """uint8 N×C×64×64; overwritten once the next batch is asked for."""
+    skipped: Counter[str]
+    """Number of images left out, by reason."""
+
+
+@dataclass(frozen=True)
+class _ReadBatch(Generic[T]):
+    """Reads, crops and resizes some images."""
+
+    archive: Path
+    read: Read[T]
+    crop: Crop | None
+    grey: bool
+
+    def __call__(self, items: Sequence[T], images: np.ndarray) -> Counter[str]:
+        """Write the images to the beginning of ``images``; count the others by reason."""
+        torch.set_num_threads(1)  # of one of several processes
+        count, skipped = 0, Counter()
+        for group in shrink(self._read(items, skipped)):
+            images[count : count + len(group)] = to_grey(group) if self.grey else group
+            count += len(group)
+        return skipped
+
+    def _read(self, items: Sequence[T], skipped: Counter[str]) -> Iterator[np.ndarray]:
+        # Opened here: processes that share an open file share its position.
+        with self.archive.open("rb") as file:
+            for item in items:
+                try:
+                    yield cut(self.read(file, item), self.crop)
+                except SkipError as reason:
+                    skipped[str(reason)] += 1
+
+
+def read_batches(
+    archive: Path,
+    read: Read[T],
+    splits: Mapping[str, Sequence[T]],
+    *,
+    crop: Crop | None,
+    channels: int,
+    threads: int,
+    name: str,
+) -> Iterator[tuple[str, Batch]]:
+    """Read images on several processor cores, in the order of ``splits``.
+
+    Parameters
+    ----------
+    archive
+        The file that they are in.
+    read
+        Reads one of them.
+    splits
+        Name to what to read.
+    crop
+        What to cut out before the resize.
+    channels
+        1 (grey) or 3.
+    threads
+        Processor cores to use.
+    name
+        What the progress bar says.
+
+    Yields
+    ------
+    Name of a split, and some of its images.
+    """
+    batches = [
+        (split, items[first : first + _BATCH])
+        for split, items in splits.items()
+        for first in range(0, len(items), _BATCH)
+    ]
+    work = [items for _, items in batches]
+    shape = (_BATCH, channels, SIDE, SIDE)
+    results = in_order(_ReadBatch(archive, read, crop, channels == 1), work, threads, shape)
+    with tqdm(total=sum(map(len, work)), desc=name, unit="img", disable=None) as progress:
+        for (split, items), (images, skipped) in zip(batches, results, strict=True):
+            progress.update(len(items))
+            yield split, Batch(images[: len(items) - skipped.total()], skipped)
+
+
+@contextmanager
+def keeping_objects() -> Iterator[None]:
+    """Do without the garbage collector while an archive is listed.
+
+    It would search the many objects again and again, none of which can go: half of the time.
+    """
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
+def decode_by_pillow(data: bytes, kind: str, mode: str) -> np.ndarray:
+    """Decode any image of a kind, ``JPEG`` or ``PNG``, to H×W×C bytes of a mode of Pillow's."""
+    try:
+        with Image.open(io.BytesIO(data), formats=(kind,)) as file:
+            return np.asarray(file.convert(mode))
+    except Exception as error:  # of any kind, even an IndexError from a chunk that is too short
+        raise SkipError(f"broken {kind}") from error
+
+
+def cut(image: np.ndarray, crop: Crop | None) -> np.ndarray:
+    """Cut out the crop: H×W×3 → its height × its width × 3."""
+    if crop is None:
+        return image
+    left, top, right, bottom = crop
+    if right > image.shape[1] or bottom > image.shape[0]:
+        raise SkipError("smaller than the crop")
+    return image[top:bottom, left:right]
+
+
+def shrink(images: Iterable[np.ndarray]) -> Iterator[torch.Tensor]:
+    """Resize (bilinear, antialiased) images, each uint8 H×W×3, in order.
+
+    Those that follow one another and have one size are resized together, which takes about half
+    of the time that they would take one by one.
+
+    Yields
+    ------
+    Some of them, uint8 N×3×64×64.
+    """
+    for shape, alike in itertools.groupby(images, key=np.shape):
+        pixels = np.empty((max(1, _GROUP_BYTES // math.prod(shape)), *shape), np.uint8)
+        while count := _fill(pixels, alike):
+            group = torch.from_numpy(pixels[:count]).permute(0, 3, 1, 2)
+            # What torchvision's resize does.
+            yield interpolate(group, (SIDE, SIDE), mode="bilinear", antialias=True)
+
+
+def _fill(pixels: np.ndarray, images: Iterator[np.ndarray]) -> int:
+    """Copy as many images as there are into N×H×W×3, at most N; return their number."""
+    count = 0
+    for image in itertools.islice(images, len(pixels)):
+        pixels[count] = image
+        count += 1
+    return count
+
+
+def to_grey(images: torch.Tensor) -> torch.Tensor:
+    """Return the luma of ITU-R BT.601: uint8 N×3×64×64 → N×1×64×64.
+
+    In Pillow's whole numbers, so that it is the same on every processor.
+    """
+    red, green, blue = images.numpy().astype(np.uint32).transpose(1, 0, 2, 3)
+    grey = (19595 * red + 38470 * green + 7471 * blue + 0x8000) >> 16
+    return torch.from_numpy(grey.astype(np.uint8))[:, None]
+
+
+def check_crop(crop: Crop | None, key: str) -> None:
+    """Refuse a crop that holds no pixel."""
+    if crop is not None:
+        left, top, right, bottom = crop
+        if not (0 <= left < right and 0 <= top < bottom):
+            raise UserError(f"{key} is {list(crop)}: give left < right and top < bottom, all ≥ 0")
+
+
+def preprocessing(crop: Crop | None, colours: str) -> dict[str, Any]:
+    """Describe what was done to the pixels."""
+    return {
+        "crop": list(crop) if crop else None,
+        "resize": f"{SIDE}×{SIDE}, bilinear, antialiased, aspect ratio not kept",
+        "colours": colours,
+    }
+
+
+def total(counts: Iterable[Counter[str]]) -> dict[str, int]:
+    """Add up the counts of what was skipped; reasons in alphabetical order."""
+    return dict(sorted(sum(counts, Counter()).items()))
+
+
+@dataclass(frozen=True)
+class Original:
+    """A published set of images, as its array describes it."""
+
+    dataset: str
+    channels: int
+    """1 or 3."""
+    colours: str
+    images: int
+    """Published number of images."""
+    item: str
+    """What an archive without a usable image lacks, in the words of an error."""
+
+
+def write_original(
+    output: Path,
+    original: Original,
+    archive: Path,
+    read: Read[T],
+    splits: Mapping[str, Sequence[T]],
+    *,
+    source_files: Callable[[], Mapping[str, Mapping[str, Any]]],
+    skipped: Counter[str],
+    settings: DataSettings,
+) -> None:
+    """Read the images of every split and write the array and its JSON.
+
+    Parameters
+    ----------
+    output
+        The array.
+    original
+        What is read.
+    archive, read, splits
+        As `read_batches` takes them.
+    source_files
+        Returns what `ArrayWriter.finish` takes; called when all images are read.
+    skipped
+        Number of files left out before reading, by reason.
+    settings
+        The crop, and processor cores to use.
+
+    Raises
+    ------
+    UserError
+        When no image can be used.
+    """
+    name, counts, sizes = original.dataset, [skipped], dict.fromkeys(splits, 0)
+    expected = sum(map(len, splits.values()))
+    with ArrayWriter(output, channels=original.channels, expected=expected) as writer:
+        for split, batch in read_batches(
+            archive,
+            read,
+            splits,
+            crop=settings.crop,
+            channels=original.channels,
+            threads=settings.threads,
+            name=name,
+        ):
+            writer.append(batch.images)
+            sizes[split] += len(batch.images)
+            counts.append(batch.skipped)
+        sources = source_files()
+        _check_count(original, writer.images, total(counts), archive)
+        writer.finish(
+            dataset=name,
+            source="original",
+            stand_in=False,
+            splits=_ranges(sizes),
+            preprocessing=preprocessing(settings.crop, original.colours),
+            source_files=sources,
+            skipped=total(counts),
+        )
+
+
+def _ranges(sizes: Mapping[str, int]) -> dict[str, tuple[int, int]]:
+    """Return first and one-past-last index of each split, which follow one another."""
+    ends = list(itertools.accumulate(sizes.values(), initial=0))
+    return dict(zip(sizes, itertools.pairwise(ends), strict=True))
+
+
+def _check_count(
+    original: Original, images: int, skipped: Mapping[str, int], archive: Path
+) -> None:
+    """Refuse an archive without images; say so when there are not as many as published."""
+    if images == 0:
+        raise UserError(f"{archive} holds no usable {original.item}: {skipped}")
+    if images != original.images or any(skipped.values()):
+        logger.warning(
+            "%s gave %d images, not the published %d; skipped: %s",
+            *(archive, images, original.images, skipped or "none"),
+        )

@@ -1,0 +1,220 @@
+"""Encoder, decoder and discriminator for 64×64 images.
+
+What they return is float32, also where they compute in less (`device.computing_in`).
+
+Shape suffixes: B images, C channels, H×W pixels, L latents, D features.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import Tensor, nn
+from torch.autograd.function import FunctionCtx, once_differentiable
+
+from betagvae.model import objective
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """Widths of the four convolutions and of the hidden fully connected layers."""
+
+    convolutions: tuple[int, int, int, int]
+    hidden: tuple[int, ...]
+
+
+ARCHITECTURES = {
+    # Higgins et al. 2017 (β-VAE), table 1: the network for CelebA and 3D Chairs.
+    "higgins": Architecture(convolutions=(32, 32, 64, 64), hidden=(256,)),
+    # Burgess et al. 2018 (Understanding disentangling in β-VAE), appendix A.
+    "burgess": Architecture(convolutions=(32, 32, 32, 32), hidden=(256, 256)),
+}
+SMALLEST_MAP = 4
+
+
+def _fully_connected(widths: list[int], activation: type[nn.Module]) -> list[nn.Module]:
+    layers: list[nn.Module] = []
+    for width_in, width_out in itertools.pairwise(widths):
+        layers += [nn.Linear(width_in, width_out), activation()]
+    return layers
+
+
+def _by_parity(weight: Tensor) -> Tensor:
+    """Return the D×C×4×4 weights of a transposed convolution by the output pixels that see them.
+
+    D×C×2×2×2×2: of two neighbouring rows, which; parity of the output's row; likewise columns.
+    """
+    return weight.unflatten(2, (2, 2)).unflatten(4, (2, 2)).flip(2, 4)
+
+
+class _Upsampled(torch.autograd.Function):
+    """A transposed convolution, kernel 4, stride 2, padding 1, for a CPU.
+
+    PyTorch's own takes as long for the bias's gradient as for all others.
+    """
+
+    @staticmethod
+    def forward(ctx: FunctionCtx, h_bdhw: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        ctx.save_for_backward(h_bdhw, weight)
+        return F.conv_transpose2d(h_bdhw, weight, bias, stride=2, padding=1)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: FunctionCtx, gradient_bdhw: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        h_bdhw, weight = ctx.saved_tensors
+        # A single channel looks the same in both memory formats: only a copy has the right one.
+        gradient_bdhw = gradient_bdhw.to(
+            h_bdhw.dtype, copy=weight.shape[1] == 1, memory_format=torch.channels_last
+        )
+        of_features, of_weight, _ = torch.ops.aten.convolution_backward(
+            *(gradient_bdhw, h_bdhw, weight, None),
+            *([2, 2], [1, 1], [1, 1], True, [0, 0], 1),
+            [True, True, False],
+        )
+        return of_features, of_weight, gradient_bdhw.sum((0, 2, 3))
+
+
+class _UpsampledByPhases(_Upsampled):
+    """The same, computed phase by phase.
+
+    Every output pixel of one parity sees the same 2×2 weights: the four parities are the channels
+    of an ordinary 2×2 convolution at the input's size (Shi et al. 2016, sub-pixel convolution).
+    That is faster for few output channels; the gradients are faster as they are.
+    """
+
+    @staticmethod
+    def forward(ctx: FunctionCtx, h_bdhw: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        ctx.save_for_backward(h_bdhw, weight)
+        phases = _by_parity(weight).permute(3, 5, 1, 0, 2, 4).flatten(0, 2)  # 4C×D×2×2
+        phases = phases.contiguous(memory_format=torch.channels_last)
+        y_bdhw = F.conv2d(h_bdhw, phases, bias.repeat(4), padding=1)
+        y_bhwd = y_bdhw.permute(0, 2, 3, 1).unflatten(3, (2, 2, -1)).transpose(2, 3)  # H×2×W×2×C
+        y_bhwc = y_bhwd.flatten(3, 4).flatten(1, 2)
+        return y_bhwc[:, 1:-1, 1:-1].permute(0, 3, 1, 2)
+
+
+class UpConvolution(nn.ConvTranspose2d):
+    """A layer of the decoder: B×D×H×W features to twice the height and width."""
+
+    on_a_cpu: type[_Upsampled] = _Upsampled
+
+    def __init__(self, width_in: int, width_out: int) -> None:
+        super().__init__(width_in, width_out, 4, stride=2, padding=1)
+
+    def forward(self, h_bdhw: Tensor) -> Tensor:
+        """Return features, B×D×2H×2W."""
+        if h_bdhw.is_cuda:
+            return super().forward(h_bdhw)
+        weight, bias = self.weight.to(h_bdhw.dtype), self.bias.to(h_bdhw.dtype)
+        return self.on_a_cpu.apply(h_bdhw, weight, bias)
+
+
+class ImageConvolution(UpConvolution):
+    """The decoder's last layer: B×D×32×32 features to B×C×64×64 logits."""
+
+    on_a_cpu = _UpsampledByPhases
+
+
+class Encoder(nn.Module):
+    """The approximate posterior q(z|x), a diagonal Gaussian.
+
+    Maps images B×C×64×64 in [0, 1] to the posterior's mean and log variance, each B×L.
+    """
+
+    def __init__(self, architecture: Architecture, channels: int, latents: int) -> None:
+        super().__init__()
+        widths = [channels, *architecture.convolutions]
+        convolutions: list[nn.Module] = []
+        for width_in, width_out in itertools.pairwise(widths):
+            convolutions += [
+                nn.Conv2d(width_in, width_out, 4, stride=2, padding=1),
+                nn.ReLU(inplace=True),
+            ]
+        self.convolutions = nn.Sequential(*convolutions)
+        flat = widths[-1] * SMALLEST_MAP**2
+        hidden = [flat, *architecture.hidden]
+        self.hidden = nn.Sequential(*_fully_connected(hidden, nn.ReLU))
+        self.posterior = nn.Linear(hidden[-1], 2 * latents)
+
+    def forward(self, x_bchw: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the posterior's mean and log variance, each B×L."""
+        h_bdhw = self.convolutions(x_bchw)  # B×D×4×4
+        h_bd = self.hidden(h_bdhw.flatten(1))  # B×256
+        mean_bl, log_variance_bl = self.posterior(h_bd).float().chunk(2, dim=1)
+        return mean_bl, log_variance_bl
+
+
+class Decoder(nn.Module):
+    """The likelihood's parameters p(x|z): the encoder mirrored, B×L to B×C×64×64 logits.
+
+    The sigmoid of a logit is the mean of the pixel under either likelihood.
+    """
+
+    def __init__(self, architecture: Architecture, channels: int, latents: int) -> None:
+        super().__init__()
+        widths = [*reversed(architecture.convolutions), channels]
+        hidden = [latents, *reversed(architecture.hidden), widths[0] * SMALLEST_MAP**2]
+        self.hidden = nn.Sequential(*_fully_connected(hidden, nn.ReLU))
+        self.map_shape = (widths[0], SMALLEST_MAP, SMALLEST_MAP)
+        convolutions: list[nn.Module] = []
+        for width_in, width_out in itertools.pairwise(widths):
+            convolutions += [UpConvolution(width_in, width_out), nn.ReLU(inplace=True)]
+        to_image = ImageConvolution(widths[-2], channels)
+        self.convolutions = nn.Sequential(*convolutions[:-2], to_image)
+
+    def forward(self, z_bl: Tensor) -> Tensor:
+        """Return logits, B×C×64×64."""
+        h_bdhw = self.hidden(z_bl).unflatten(1, self.map_shape)  # B×D×4×4
+        # Convolutions on CPU and tensor cores run faster over interleaved channels.
+        h_bdhw = h_bdhw.contiguous(memory_format=torch.channels_last)
+        return self.convolutions(h_bdhw).float()
+
+
+class VariationalAutoencoder(nn.Module):
+    """Encoder and decoder of the paper's Fig. 1, in one of the field's two architectures."""
+
+    def __init__(self, network: str, channels: int, latents: int) -> None:
+        super().__init__()
+        architecture = ARCHITECTURES[network]
+        self.latents = latents
+        self.encoder = Encoder(architecture, channels, latents)
+        self.decoder = Decoder(architecture, channels, latents)
+
+    @staticmethod
+    def likelihood(name: str) -> Callable[[Tensor, Tensor], Tensor]:
+        """Return one of `objective.LIKELIHOODS`, for the decoder's logits and the images."""
+        return objective.LIKELIHOODS[name]
+
+
+class Discriminator(nn.Module):
+    """D(z) of the paper's Fig. 3: B×L codes to B logits, positive for "from the prior".
+
+    A multi-layer perceptron with leaky ReLU 0.2 and without batch normalisation, as in
+    FactorVAE (Kim & Mnih 2018, appendix A); the paper does not describe its own.
+    """
+
+    def __init__(self, latents: int, layers: int, units: int) -> None:
+        super().__init__()
+        widths = [latents, *[units] * layers]
+        hidden = _fully_connected(widths, lambda: nn.LeakyReLU(0.2))
+        self.layers = nn.Sequential(*hidden, nn.Linear(widths[-1], 1))
+
+    def forward(self, z_bl: Tensor) -> Tensor:
+        """Return one logit a code: the shape of the codes without the latents."""
+        return self.layers(z_bl).float().squeeze(-1)
+
+    def gradients(self, loss: Tensor) -> Sequence[Tensor]:
+        """Return the gradient of a loss for every parameter; its graph remains for others."""
+        return torch.autograd.grad(loss, list(self.parameters()), retain_graph=True)
+
+
+def initialise(module: nn.Module, generator: torch.Generator) -> None:
+    """Draw the weights anew, from `generator` alone: He uniform weights, zero biases."""
+    for layer in module.modules():
+        if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
+            nn.init.kaiming_uniform_(layer.weight, nonlinearity="relu", generator=generator)
+            nn.init.zeros_(layer.bias)

@@ -1,0 +1,359 @@
+"""The networks of several trainings at once, for a GPU: weights stacked, a kernel for each layer.
+
+They compute what the modules of `networks` do that they are made of, and are turned into these
+again. Feature maps have their channels last, here and in `kernels`.
+
+Shape suffixes: S trainings, B images of each, N images of all, L latents, C channels, H×W pixels.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.function import FunctionCtx, once_differentiable
+
+from betagvae.errors import UserError
+from betagvae.model import kernels
+from betagvae.model.device import PRECISIONS
+from betagvae.model.networks import SMALLEST_MAP, Discriminator, VariationalAutoencoder
+
+AREA = SMALLEST_MAP**2
+MOST_IMAGES = 2**16 - 1
+"""At once: kernels count the values of the largest map, 2¹⁵ an image, in 32 bits."""
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A layer of S trainings: its sums, and its activation, which is `slope` times them below 0."""
+
+    weight: Tensor
+    bias: Tensor
+    arithmetic: kernels.Arithmetic
+    slope: float = 0
+
+
+class Linear(Layer):
+    """S×B×D to S×B×E features; weights S×E×D."""
+
+    def _rows(self, h: Tensor, width: int) -> Tensor:
+        return h.view(len(self.weight), -1, width)
+
+    def output(self, h: Tensor) -> Tensor:
+        """Return the activations; where there are none, the sums, float32."""
+        return kernels.multiply(
+            self._rows(h, self.weight.shape[2]),
+            self.weight.transpose(1, 2),
+            self.arithmetic,
+            bias=self.bias,
+            slope=self.slope,
+            dtype=torch.float32 if self.slope == 1 else None,
+        )
+
+    def of_input(self, gradient: Tensor, h: Tensor | None = None, slope: float = 1) -> Tensor:
+        """Return the input's gradient; where it is activations `h`, that of the sums before."""
+        gradient = self._rows(gradient, self.weight.shape[1])
+        return kernels.multiply(gradient, self.weight, self.arithmetic, activation=h, slope=slope)
+
+    def of_parameters(self, gradient: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the gradients of weights and bias."""
+        of_bias = torch.empty_like(self.bias)
+        gradient = self._rows(gradient, self.weight.shape[1])
+        of_weight = kernels.multiply(
+            gradient.transpose(1, 2),
+            self._rows(h, self.weight.shape[2]),
+            self.arithmetic,
+            sums=of_bias,
+            dtype=torch.float32,
+        )
+        return of_weight, of_bias
+
+
+class Convolution(Layer):
+    """N×2H×2W×C to N×H×W×D features, a ReLU; weights S×D×16×C."""
+
+    def output(self, h: Tensor) -> Tensor:
+        """Return the activations."""
+        return kernels.convolve(h, self.weight, self.arithmetic, bias=self.bias)
+
+    def of_input(self, gradient: Tensor, h: Tensor, slope: float) -> Tensor:
+        """Return the gradient of the sums before the ReLU that the input is from."""
+        gradient = _maps(gradient, self.weight.shape[1])
+        return kernels.convolve_up(gradient, self.weight, self.arithmetic, activation=h)
+
+    def of_parameters(self, gradient: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the gradients of weights and bias."""
+        gradient = _maps(gradient, self.weight.shape[1])
+        return kernels.convolution_gradients(gradient, h, self.weight, self.arithmetic, up=False)
+
+
+class UpConvolution(Layer):
+    """N×H×W×D to N×2H×2W×C features; weights S×D×16×C."""
+
+    def output(self, h: Tensor) -> Tensor:
+        """Return the activations, or the sums where there are none."""
+        h = _maps(h, self.weight.shape[1])
+        if self.slope == 1:
+            return kernels.convolve_to_image(h, self.weight, self.bias, self.arithmetic)
+        return kernels.convolve_up(h, self.weight, self.arithmetic, bias=self.bias)
+
+    def of_input(self, gradient: Tensor, h: Tensor, slope: float) -> Tensor:
+        """Return the gradient of the sums before the ReLU that the input is from."""
+        gradient = kernels.padded_image(gradient)
+        return kernels.convolve(gradient, self.weight, self.arithmetic, activation=h)
+
+    def of_parameters(self, gradient: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the gradients of weights and bias."""
+        gradient = kernels.padded_image(gradient)
+        h = _maps(h, self.weight.shape[1])
+        return kernels.convolution_gradients(h, gradient, self.weight, self.arithmetic, up=True)
+
+
+def _maps(h: Tensor, width: int) -> Tensor:
+    """Return features as the smallest maps, if they are the output of a linear layer."""
+    return h.view(-1, SMALLEST_MAP, SMALLEST_MAP, width) if h.dim() == 3 else h
+
+
+class _Chained(torch.autograd.Function):
+    """Layers one after the other."""
+
+    @staticmethod
+    def forward(
+        ctx: FunctionCtx, layers: Sequence[Layer], h: Tensor, *parameters: Tensor
+    ) -> Tensor:
+        ctx.layers = layers
+        ctx.shapes = [parameter.shape for parameter in parameters]
+        ctx.of_input = h.requires_grad
+        inputs = []
+        for layer in layers:
+            inputs.append(h)
+            h = layer.output(h)
+        ctx.save_for_backward(*inputs)
+        return h
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: FunctionCtx, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        found = []
+        inputs = ctx.saved_tensors
+        for i in reversed(range(len(inputs))):
+            layer, h = ctx.layers[i], inputs[i]
+            found[:0] = layer.of_parameters(gradient, h)
+            if i:
+                gradient = layer.of_input(gradient, h, ctx.layers[i - 1].slope)
+        gradient = ctx.layers[0].of_input(gradient).view_as(inputs[0]) if ctx.of_input else None
+        found = [tensor.view(shape) for tensor, shape in zip(found, ctx.shapes, strict=True)]
+        return None, gradient, *found
+
+
+class Stacked(nn.Module):
+    """The weights of S modules, stacked; every parameter has them along its first axis."""
+
+    def __init__(self, modules: Sequence[nn.Module], device: torch.device, precision: str) -> None:
+        super().__init__()
+        self._template = [copy.deepcopy(modules[0]).cpu()]
+        self.trainings = len(modules)
+        kept = PRECISIONS[precision]
+        self.arithmetic = kernels.Arithmetic(kept.dtype, kept.stacked_products)
+        with torch.no_grad():
+            views = zip(*map(_views, modules), strict=True)
+            self.stack = nn.ParameterList(torch.stack(of_all).to(device) for of_all in views)
+
+    def unstacked(self, training: int) -> nn.Module:
+        """Return the module of one training, on the CPU."""
+        module = copy.deepcopy(self._template[0])
+        with torch.no_grad():
+            for view, stacked in zip(_views(module), self.stack, strict=True):
+                view.copy_(stacked[training])
+        return module
+
+    def _layers(self, kinds: Sequence[tuple[type[Layer], float]], first: int) -> list[Layer]:
+        """Return layers of kinds and slopes, on the parameters from the first on."""
+        layers = []
+        for i, (kind, slope) in enumerate(kinds):
+            weight, bias = (p.detach() for p in self.stack[first + 2 * i : first + 2 * i + 2])
+            if kind is Linear:
+                # Features of the smallest maps have two axes.
+                outputs = bias[0].numel()
+                weight, bias = weight.view(self.trainings, outputs, -1), bias.flatten(1)
+            else:
+                weight = weight.flatten(2, 3)
+            layers.append(kind(weight, bias, self.arithmetic, slope))
+        return layers
+
+
+class StackedAutoencoder(Stacked):
+    """`VariationalAutoencoder` of S trainings."""
+
+    def __init__(
+        self, models: Sequence[VariationalAutoencoder], device: torch.device, precision: str
+    ) -> None:
+        super().__init__(models, device, precision)
+        self.latents = models[0].latents
+        encoder, decoder = models[0].encoder, models[0].decoder
+        hidden = len(_linears(encoder.hidden))
+        kinds = [(Convolution, 0.0)] * 4 + [(Linear, 0.0)] * hidden + [(Linear, 1.0)]
+        self._encoder = self._layers(kinds, 0)
+        self._first = 2 * len(kinds)
+        kinds = [(Linear, 0.0)] * len(_linears(decoder.hidden)) + [(UpConvolution, 0.0)] * 3
+        self._decoder = self._layers([*kinds, (UpConvolution, 1.0)], self._first)
+
+    def encoder(self, x_nchw: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the posterior's mean and log variance, each N×L, as `networks.Encoder`.
+
+        Of images in [0, 1] or their bytes, as in `reconstruction_error`.
+
+        Raises
+        ------
+        UserError
+            When there are more than `MOST_IMAGES`.
+        """
+        if len(x_nchw) > MOST_IMAGES:
+            raise UserError(
+                f"{len(x_nchw):,} images at once are more than a GPU's kernels can count "
+                f"({MOST_IMAGES:,}): lower batch_size or trainings_per_job"
+            )
+        x_nhwc = kernels.padded_image(x_nchw.permute(0, 2, 3, 1))
+        posterior_sbl = _Chained.apply(self._encoder, x_nhwc, *self.stack[: self._first])
+        return posterior_sbl.flatten(0, 1).chunk(2, dim=1)
+
+    def decoder(self, z_nl: Tensor) -> Tensor:
+        """Return logits, N×C×64×64, as `networks.Decoder`, but not in float32 always."""
+        logits_nhwc = _Chained.apply(self._decoder, z_nl.contiguous(), *self.stack[self._first :])
+        return logits_nhwc.permute(0, 3, 1, 2)
+
+    @staticmethod
+    def likelihood(name: str) -> Callable[[Tensor, Tensor], Tensor]:
+        """Return what `VariationalAutoencoder.likelihood` does."""
+        return partial(reconstruction_error, likelihood=name)
+
+
+class _ByJacobian(torch.autograd.Function):
+    """Logits whose gradients for the codes are known."""
+
+    @staticmethod
+    def forward(ctx: FunctionCtx, codes: Tensor, logits: Tensor, jacobian: Tensor) -> Tensor:
+        ctx.save_for_backward(jacobian)
+        return logits
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: FunctionCtx, gradient: Tensor) -> tuple[Tensor, None, None]:
+        (jacobian,) = ctx.saved_tensors
+        return jacobian * gradient.unsqueeze(-1), None, None
+
+
+class StackedDiscriminator(Stacked):
+    """`Discriminator` of S trainings.
+
+    A logit is one number, so the derivatives of any loss are its derivative for the logit times
+    the logit's: one way back through the network does for both players.
+    """
+
+    def __init__(
+        self, models: Sequence[Discriminator], device: torch.device, precision: str
+    ) -> None:
+        super().__init__(models, device, precision)
+        hidden = [m.negative_slope for m in models[0].layers if isinstance(m, nn.LeakyReLU)]
+        self._chain = self._layers([(Linear, slope) for slope in [*hidden, 1.0]], 0)
+
+    def forward(self, codes_sbl: Tensor) -> Tensor:
+        """Return one logit a code, S×B, and keep what `descend` needs until the next call."""
+        h = codes_sbl.detach()
+        self._inputs = []
+        for layer in self._chain:
+            self._inputs.append(h)
+            h = layer.output(h)
+        slopes = [1.0] + [layer.slope for layer in self._chain[:-1]]
+        self._derivatives = [torch.ones_like(h)]
+        for layer, i, slope in zip(
+            self._chain[::-1], self._inputs[::-1], slopes[::-1], strict=True
+        ):
+            derivative = layer.of_input(self._derivatives[0], i if slope != 1 else None, slope)
+            self._derivatives.insert(0, derivative)
+        self._logits = _ByJacobian.apply(codes_sbl, h.squeeze(2), self._derivatives[0].float())
+        return self._logits
+
+    def descend(self, loss: Tensor, adam: torch.optim.Adam) -> None:
+        """Take the optimiser's step down a loss of the last logits.
+
+        Nothing else reads the weights until the next call: the derivatives of the logits for the
+        codes, which is all that other losses need, are known.
+        """
+        (scale_sb,) = torch.autograd.grad(loss, self._logits, retain_graph=True)
+        states = [adam.state[parameter] for parameter in self.stack]
+        torch._foreach_add_([state["step"] for state in states], 1)
+        (settings,) = adam.param_groups
+        rates = kernels.adam_rates(states[0]["step"], settings["lr"], settings["betas"])
+        changed = [
+            (parameter.detach(), state["exp_avg"], state["exp_avg_sq"])
+            for parameter, state in zip(self.stack, states, strict=True)
+        ]
+        for weight, bias, h, derivative in zip(
+            changed[::2], changed[1::2], self._inputs, self._derivatives[1:], strict=True
+        ):
+            kernels.descend(
+                *(derivative, h, scale_sb, weight, bias),
+                *(rates, settings["betas"], settings["eps"], self.arithmetic),
+            )
+
+
+class _Error(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: FunctionCtx, logits_nhwc: Tensor, x_nhwc: Tensor, likelihood: str) -> Tensor:
+        ctx.save_for_backward(logits_nhwc, x_nhwc)
+        ctx.likelihood = likelihood
+        return kernels.reconstruction_error(logits_nhwc, x_nhwc, likelihood)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: FunctionCtx, gradient_n: Tensor) -> tuple[Tensor, None, None]:
+        maps = ctx.saved_tensors
+        return (
+            kernels.reconstruction_error_gradient(*maps, ctx.likelihood, gradient_n),
+            None,
+            None,
+        )
+
+
+def reconstruction_error(logits_nchw: Tensor, x_nchw: Tensor, likelihood: str) -> Tensor:
+    """Return what `objective.LIKELIHOODS` do, N."""
+    maps = (map_nchw.permute(0, 2, 3, 1) for map_nchw in (logits_nchw, x_nchw))
+    return _Error.apply(*map(kernels.padded_image, maps), likelihood)
+
+
+def stack(modules: Sequence[nn.Module], device: torch.device, precision: str) -> Stacked:
+    """Return modules of one kind as one."""
+    kind = StackedDiscriminator if isinstance(modules[0], Discriminator) else StackedAutoencoder
+    return kind(modules, device, precision)
+
+
+def _linears(layers: nn.Sequential) -> list[nn.Linear]:
+    return [layer for layer in layers if isinstance(layer, nn.Linear)]
+
+
+def _views(module: nn.Module) -> Iterator[Tensor]:
+    """Yield a module's parameters in order, in the shapes that they have in a stack."""
+    if isinstance(module, Discriminator):
+        yield from module.parameters()
+        return
+    encoder, decoder = module.encoder, module.decoder
+    yield from _convolutions(encoder.convolutions)
+    first, *rest = [*_linears(encoder.hidden), encoder.posterior]
+    yield from (first.weight.unflatten(1, (-1, AREA)).transpose(1, 2), first.bias)
+    *rest_of_decoder, last = _linears(decoder.hidden)
+    for linear in [*rest, *rest_of_decoder]:
+        yield from (linear.weight, linear.bias)
+    yield last.weight.unflatten(0, (-1, AREA)).transpose(0, 1)
+    yield last.bias.unflatten(0, (-1, AREA)).transpose(0, 1)
+    yield from _convolutions(decoder.convolutions)
+
+
+def _convolutions(layers: nn.Sequential) -> Iterator[Tensor]:
+    for layer in layers:
+        if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
+            yield from (layer.weight.permute(0, 2, 3, 1), layer.bias)

@@ -1,0 +1,1 @@
+"""Reading the results of many trainings, and summarising them over seeds."""

@@ -1,0 +1,1 @@
+"""Trainings, from the first step to the files of each."""
