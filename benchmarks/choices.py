@@ -36,7 +36,8 @@ from betagvae.records.files import write_csv, write_text
 from betagvae.records.provenance import device_name
 from betagvae.results.markdown import table
 from betagvae.results.runs import DATASET_NAMES
-from betagvae.training.trainer import Trainer, TrainingSettings
+from betagvae.settings.training import TrainingSettings
+from betagvae.training.trainer import Trainer
 
 COMPARED = ("float32", "bfloat16")
 STEPS = 3

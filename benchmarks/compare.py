@@ -28,7 +28,7 @@ from betagvae.model.device import PRECISIONS
 from betagvae.records.files import write_csv, write_json, write_text
 from betagvae.results.markdown import table
 from betagvae.results.runs import DATASET_NAMES
-from betagvae.training.trainer import TrainingSettings
+from betagvae.settings.training import TrainingSettings
 
 BATCH = 64
 log = logging.getLogger(__name__)

@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from betagvae.training.trainer import TrainingSettings
+from betagvae.settings.training import TrainingSettings
 
 _FILE = Path(__file__).parents[1] / "config" / "config.yaml"
 

@@ -29,7 +29,8 @@ from betagvae.records.files import write_csv, write_text
 from betagvae.records.provenance import device_name
 from betagvae.results.markdown import table
 from betagvae.results.runs import DATASET_NAMES
-from betagvae.training.trainer import Trainer, TrainingSettings
+from betagvae.settings.training import TrainingSettings
+from betagvae.training.trainer import Trainer
 
 CPU = torch.device("cpu")
 REPEATS = 5

@@ -35,8 +35,8 @@ from betagvae.paper.reported import printed_name
 from betagvae.records.files import read_csv, read_json, write_csv, write_json, write_text
 from betagvae.results.markdown import table
 from betagvae.results.runs import DATASET_NAMES, QUANTITIES, interval
+from betagvae.settings.training import TrainingSettings
 from betagvae.training.run import RunFiles, train
-from betagvae.training.trainer import TrainingSettings
 
 EXACT = "float32"
 LEVEL = 0.95

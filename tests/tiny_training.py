@@ -1,6 +1,6 @@
 """The smallest training of every part: what the tests train, or change a little."""
 
-from betagvae.training.trainer import TrainingSettings
+from betagvae.settings.training import TrainingSettings
 
 SETTINGS = TrainingSettings(
     beta=4,

@@ -13,7 +13,7 @@ from betagvae.evaluation.metrics import EvaluationSettings
 from betagvae.evaluation.scores import ScoreSizes
 from betagvae.model.device import PRECISIONS
 from betagvae.paper.quality_tables import NETWORKS as DESCRIBED
-from betagvae.training.trainer import TrainingSettings
+from betagvae.settings.training import TrainingSettings
 
 CONFIG = Path(__file__).parents[2] / "config"
 SCHEMA = Path(__file__).parents[2] / "workflow" / "schemas" / "config.schema.yaml"

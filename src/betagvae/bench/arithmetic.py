@@ -14,7 +14,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from betagvae.data.arrays import SIDE
 from betagvae.model.networks import ARCHITECTURES, SMALLEST_MAP, Discriminator
-from betagvae.training.trainer import TrainingSettings
+from betagvae.settings.training import TrainingSettings
 
 
 @dataclass(frozen=True)

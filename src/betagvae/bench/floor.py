@@ -41,7 +41,7 @@ from betagvae.bench.arithmetic import plain_layers
 from betagvae.data.arrays import SIDE
 from betagvae.model.device import PRECISIONS
 from betagvae.model.networks import Discriminator
-from betagvae.training.trainer import TrainingSettings
+from betagvae.settings.training import TrainingSettings
 
 FLOAT32 = 4
 ADAM = 6 * FLOAT32

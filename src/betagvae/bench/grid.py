@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from betagvae.errors import UserError
-from betagvae.training.trainer import TrainingSettings
+from betagvae.settings.training import TrainingSettings
 
 Pair = tuple[float, float]
 """β and γ of eq. 7."""

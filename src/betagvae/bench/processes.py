@@ -17,8 +17,9 @@ from betagvae.errors import UserError
 from betagvae.evaluation.metrics import BATCH_SIZES, Codes, EvaluationSettings, evaluate_split
 from betagvae.model.device import PRECISIONS, DeviceImages, generator, set_up
 from betagvae.records.provenance import provenance
+from betagvae.settings.training import TrainingSettings
 from betagvae.training.run import check
-from betagvae.training.trainer import Trainer, TrainingSettings, take_steps, trainers_of
+from betagvae.training.trainer import Trainer, take_steps, trainers_of
 
 Span = tuple[float, float]
 """Start and end, seconds on the clock that all processes of the machine share."""

@@ -101,8 +101,8 @@ def _train(
     resume_seconds: float,
     **options: object,
 ) -> None:
+    from betagvae.settings.training import TrainingSettings
     from betagvae.training.run import RunFiles, train
-    from betagvae.training.trainer import TrainingSettings
 
     shared = with_tuples(options)
     trainings = [

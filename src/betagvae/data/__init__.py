@@ -3,8 +3,8 @@
 import importlib
 from pathlib import Path
 
-from betagvae.data.settings import DataSettings
 from betagvae.errors import UserError
+from betagvae.settings.data import DataSettings
 
 __all__ = ["DATASETS", "DataSettings", "make_dataset"]
 

@@ -26,8 +26,8 @@ from betagvae.data.originals import (
     keeping_objects,
     write_original,
 )
-from betagvae.data.settings import DataSettings
 from betagvae.errors import UserError
+from betagvae.settings.data import DataSettings
 
 logger = logging.getLogger(__name__)
 

@@ -11,8 +11,8 @@ from tqdm import tqdm
 
 from betagvae.data.arrays import SIDE, ArrayWriter, grid_classes
 from betagvae.data.parallel import in_order
-from betagvae.data.settings import DataSettings
 from betagvae.errors import UserError
+from betagvae.settings.data import DataSettings
 
 logger = logging.getLogger(__name__)
 

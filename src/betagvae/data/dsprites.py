@@ -16,8 +16,8 @@ import numpy as np
 
 from betagvae.data.arrays import SIDE, ArrayWriter, grid_classes
 from betagvae.data.fetch import Published, obtain
-from betagvae.data.settings import DataSettings
 from betagvae.errors import UserError
+from betagvae.settings.data import DataSettings
 
 logger = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ from torch import nn
 from betagvae.data.arrays import SIDE, ImageArray
 from betagvae.errors import UserError
 from betagvae.model.networks import ARCHITECTURES, Discriminator, VariationalAutoencoder
-from betagvae.training.trainer import TrainingSettings
+from betagvae.settings.training import TrainingSettings
 
 VALUE = 4
 """Bytes of a float32."""

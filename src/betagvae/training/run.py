@@ -19,8 +19,9 @@ from betagvae.errors import UserError
 from betagvae.model.device import DeviceImages, set_up
 from betagvae.records.files import sha256, whole_file, write_csv, write_json
 from betagvae.records.provenance import device_name, packages, provenance
+from betagvae.settings.training import TrainingSettings
 from betagvae.training.memory import check_memory
-from betagvae.training.trainer import Trainer, TrainingSettings, take_steps, trainers_of
+from betagvae.training.trainer import Trainer, take_steps, trainers_of
 
 log = logging.getLogger(__name__)
 
@@ -206,11 +207,6 @@ def check(array: ImageArray, settings: TrainingSettings) -> None:
         raise UserError(
             f"{array.dataset} has fewer training images than one batch of {settings.batch_size}: "
             "make the array with more images or lower training.batch_size"
-        )
-    if settings.steps % settings.log_every:
-        raise UserError(
-            f"training.steps ({settings.steps}) must be a multiple of training.log_every "
-            f"({settings.log_every})"
         )
 
 

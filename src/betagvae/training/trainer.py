@@ -5,7 +5,7 @@ Shape suffixes: S trainings, B images of each, N images of all, L latents, T ter
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -14,30 +14,7 @@ from torch import Tensor, nn
 from betagvae.model import objective
 from betagvae.model.device import DeviceImages, computing_in, generator
 from betagvae.model.networks import Discriminator, VariationalAutoencoder, initialise
-
-
-@dataclass(frozen=True)
-class TrainingSettings:
-    """What a training depends on besides its data; field by field in `config/README.md`."""
-
-    beta: float
-    gamma: float
-    seed: int
-    steps: int
-    batch_size: int
-    learning_rate: float
-    network: str
-    latents: int
-    likelihood: str
-    reward: str
-    discriminator_layers: int
-    discriminator_units: int
-    discriminator_learning_rate: float
-    log_every: int
-    threads: int
-    precision: str = "float32"
-    adam_betas: tuple[float, float] = field(default=(0.9, 0.999))
-    discriminator_adam_betas: tuple[float, float] = field(default=(0.5, 0.9))
+from betagvae.settings.training import TrainingSettings
 
 
 class Trainer:
