@@ -18,7 +18,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from betagvae.data import DATASETS, DataSettings, celeba, chairs3d, make_dataset, originals
 from betagvae.data.arrays import grid_classes, open_array
-from betagvae.data.fetch import Published
+from betagvae.data.published import Published
 from betagvae.errors import UserError
 
 STAND_INS = [celeba.STAND_IN, chairs3d.STAND_IN]

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from loopback import serving
 
-from betagvae.data import fetch
-from betagvae.data.fetch import Published, obtain
+from betagvae.data import download
+from betagvae.data.fetch import obtain
+from betagvae.data.published import Published
 from betagvae.errors import UserError
 
 CONTENT = np.random.default_rng(0).bytes(3_000_000)
@@ -24,7 +25,7 @@ KEY = "datasets.x.data.path"
 @pytest.fixture(autouse=True)
 def _direct_and_impatient(monkeypatch):
     monkeypatch.setenv("NO_PROXY", "*")
-    monkeypatch.setattr(fetch, "TIMEOUT", (0.5, 0.3))
+    monkeypatch.setattr(download, "TIMEOUT", (0.5, 0.3))
 
 
 @pytest.fixture
@@ -266,7 +267,7 @@ def test_full_disk(server, folder):
 
 
 def test_too_little_space_is_seen_before(server, folder, monkeypatch):
-    monkeypatch.setattr(fetch.shutil, "disk_usage", lambda _: type("", (), {"free": 1000})())
+    monkeypatch.setattr(download.shutil, "disk_usage", lambda _: type("", (), {"free": 1000})())
     url = server.url("/x", loopback.whole(CONTENT))
     assert "free some space" in refused(published(url), folder)
     assert left(folder) == 0

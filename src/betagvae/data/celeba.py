@@ -17,7 +17,7 @@ import numpy as np
 
 from betagvae.data import drawn_faces
 from betagvae.data.drawn import StandIn, make_stand_in
-from betagvae.data.fetch import Published, locate, obtain
+from betagvae.data.fetch import locate, obtain
 from betagvae.data.originals import (
     Original,
     SkipError,
@@ -26,6 +26,7 @@ from betagvae.data.originals import (
     keeping_objects,
     write_original,
 )
+from betagvae.data.published import Published
 from betagvae.errors import UserError
 from betagvae.settings.data import DataSettings
 

@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 
 from betagvae.data.arrays import SIDE, ArrayWriter, grid_classes
-from betagvae.data.fetch import Published, obtain
+from betagvae.data.fetch import obtain
+from betagvae.data.published import Published
 from betagvae.errors import UserError
 from betagvae.settings.data import DataSettings
 
