@@ -16,8 +16,9 @@ import pytest
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from betagvae.data import DATASETS, DataSettings, celeba, chairs3d, make_dataset, originals
+from betagvae.data import DATASETS, DataSettings, celeba, chairs3d, make_dataset, reading
 from betagvae.data.arrays import grid_classes, open_array
+from betagvae.data.decoding import SkipError
 from betagvae.data.published import Published
 from betagvae.errors import UserError
 
@@ -150,7 +151,7 @@ def pil(data, crop=None, mode="RGB"):
 @pytest.mark.parametrize("crop", [None, (15, 40, 163, 188)])
 @pytest.mark.parametrize("batch", [2, 256])
 def test_celeba_from_own_zip(make, tmp_path, monkeypatch, crop, batch):
-    monkeypatch.setattr(originals, "_BATCH", batch)  # several batches are spread over processes
+    monkeypatch.setattr(reading, "_BATCH", batch)  # several batches are spread over processes
     path, partition = archives.celeba(tmp_path, splits="0201102")
     array = make("celeba", "original", path=path, partition_path=partition, crop=crop)
     assert array.splits == {"train": range(3), "validation": range(3, 5), "test": range(5, 7)}
@@ -214,7 +215,7 @@ def test_compressed_entries_of_a_zip(make, tmp_path):
 
 @pytest.mark.parametrize("name", ["celeba", "chairs3d"])
 def test_originals_are_the_same_for_any_number_of_processes(make, tmp_path, monkeypatch, name):
-    monkeypatch.setattr(originals, "_BATCH", 2)
+    monkeypatch.setattr(reading, "_BATCH", 2)
     path, partition = (
         archives.celeba(tmp_path) if name == "celeba" else (archives.chairs(tmp_path), None)
     )
@@ -296,7 +297,7 @@ def test_damaged_copy_in_the_download_folder_is_refused(make, tmp_path, part):
 
 @pytest.mark.parametrize("batch", [2, 256])
 def test_chairs_from_own_tar(make, tmp_path, monkeypatch, caplog, batch):
-    monkeypatch.setattr(originals, "_BATCH", batch)
+    monkeypatch.setattr(reading, "_BATCH", batch)
     crop = (100, 100, 500, 500)
     path = archives.chairs(tmp_path, models=4, views=2)
     array = make("chairs3d", "original", path=path, crop=crop)
@@ -335,8 +336,8 @@ def test_chairs_with_faults(make, tmp_path):
 
 def resized(image, crop=None, grey=False):
     """Crop, resize and turn grey, as it is done to every image of an archive: C×64×64."""
-    (group,) = originals.shrink([originals.cut(image, crop)])
-    return (originals.to_grey(group) if grey else group)[0].numpy().astype(int)
+    (group,) = reading.shrink([reading.cut(image, crop)])
+    return (reading.to_grey(group) if grey else group)[0].numpy().astype(int)
 
 
 @pytest.mark.parametrize("mode", ["RGB", "RGBA", "L", "LA", "P"])
@@ -369,7 +370,7 @@ def test_images_that_are_resized_together_are_as_if_alone():
     random = np.random.default_rng(0)
     sizes = [(218, 178)] * 40 + [(100, 90), (218, 178), (600, 600), (2000, 1000), (218, 178)]
     images = [random.integers(0, 256, (*size, 3), dtype=np.uint8) for size in sizes]
-    together = np.concatenate([group.numpy() for group in originals.shrink(images)])
+    together = np.concatenate([group.numpy() for group in reading.shrink(images)])
     assert np.array_equal(together, [resized(image) for image in images])
 
 
@@ -390,7 +391,7 @@ def test_damaged_images_are_skipped_or_read_whatever_the_damage(kind):
         try:
             assert decode(data).shape[2] == shape[2]
             read += 1
-        except originals.SkipError:
+        except SkipError:
             skipped += 1
     assert read > 50
     assert skipped > 50
@@ -399,7 +400,7 @@ def test_damaged_images_are_skipped_or_read_whatever_the_damage(kind):
 def test_damage_that_pillow_has_no_exception_for():
     whole = archives.png(1, (40, 30), mode="RGBA")
     empty = struct.pack(">I4sI", 0, b"iCCP", zlib.crc32(b"iCCP"))
-    with pytest.raises(originals.SkipError, match="broken PNG"):
+    with pytest.raises(SkipError, match="broken PNG"):
         chairs3d.decode(whole[:-12] + empty + whole[-12:])
 
 

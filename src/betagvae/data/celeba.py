@@ -16,16 +16,10 @@ from typing import BinaryIO, NamedTuple
 import numpy as np
 
 from betagvae.data import drawn_faces
+from betagvae.data.decoding import SkipError, decode_by_pillow
 from betagvae.data.drawn import StandIn, make_stand_in
 from betagvae.data.fetch import locate, obtain
-from betagvae.data.originals import (
-    Original,
-    SkipError,
-    check_crop,
-    decode_by_pillow,
-    keeping_objects,
-    write_original,
-)
+from betagvae.data.originals import Original, check_crop, keeping_objects, write_original
 from betagvae.data.published import Published
 from betagvae.errors import UserError
 from betagvae.settings.data import DataSettings

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from betagvae.data.arrays import SIDE, ArrayWriter, grid_classes
 from betagvae.data.parallel import in_order
@@ -75,6 +74,8 @@ def make_stand_in(output: Path, settings: DataSettings, stand_in: StandIn) -> No
 
 def _draw(stand_in: StandIn, start: int, images: int, threads: int) -> Iterator[np.ndarray]:
     """Yield the images in order; each array is overwritten once the next one is asked for."""
+    from tqdm import tqdm  # here, since whoever only reads declarations needs no progress bar
+
     sizes = tuple(stand_in.factors.values())
     classes = grid_classes(np.arange(images), sizes, start, stand_in.stride)
     batches = [classes[first : first + _BATCH] for first in range(0, images, _BATCH)]

@@ -7,7 +7,6 @@ at height 1.
 """
 
 import numpy as np
-from PIL import Image, ImageDraw
 
 from betagvae.data.arrays import SIDE
 
@@ -181,6 +180,9 @@ def _project(
 
 def _paint(screen_pk2: np.ndarray, shade_ps: np.ndarray, order_p: np.ndarray) -> np.ndarray:
     """Draw the visible sides of each solid from the farthest to the nearest, 64×64."""
+    # Here, since whoever only reads what the factors are needs no brush.
+    from PIL import Image, ImageDraw
+
     canvas = Image.new("L", (_OVERSAMPLE * SIDE, _OVERSAMPLE * SIDE), 255)
     brush = ImageDraw.Draw(canvas)
     sides = screen_pk2[:, _SIDES]  # P×6×4×2

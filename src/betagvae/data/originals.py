@@ -1,128 +1,23 @@
-"""What reading the original archives has in common: cropping, resizing, skipping, counting."""
+"""What making arrays of the original archives has in common."""
 
 import gc
-import io
 import itertools
 import logging
-import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Generic, NamedTuple, TypeVar
-
-import numpy as np
-import torch
-from PIL import Image
-from torch.nn.functional import interpolate
-from tqdm import tqdm
+from typing import Any, TypeVar
 
 from betagvae.data.arrays import SIDE, ArrayWriter
-from betagvae.data.parallel import in_order
+from betagvae.data.decoding import Crop, Read
 from betagvae.errors import UserError
 from betagvae.settings.data import DataSettings
 
 logger = logging.getLogger(__name__)
 
-Crop = tuple[int, int, int, int]
 T = TypeVar("T")
-
-Read = Callable[[BinaryIO, T], np.ndarray]
-"""Reads one image, uint8 H×W×3, from the open archive, or raises `SkipError`."""
-
-_BATCH = 128
-"""Images that a process reads at a time."""
-_GROUP_BYTES = 4 * 2**20
-"""Of pixels that are resized at a time; with a quarter of that it takes as long."""
-
-
-class SkipError(Exception):
-    """An image that cannot be used; the message is the reason under which it is counted."""
-
-
-class Batch(NamedTuple):
-    """Some of the images of an archive."""
-
-    images: np.ndarray
-    """uint8 N×C×64×64; overwritten once the next batch is asked for."""
-    skipped: Counter[str]
-    """Number of images left out, by reason."""
-
-
-@dataclass(frozen=True)
-class _ReadBatch(Generic[T]):
-    """Reads, crops and resizes some images."""
-
-    archive: Path
-    read: Read[T]
-    crop: Crop | None
-    grey: bool
-
-    def __call__(self, items: Sequence[T], images: np.ndarray) -> Counter[str]:
-        """Write the images to the beginning of ``images``; count the others by reason."""
-        torch.set_num_threads(1)  # of one of several processes
-        count, skipped = 0, Counter()
-        for group in shrink(self._read(items, skipped)):
-            images[count : count + len(group)] = to_grey(group) if self.grey else group
-            count += len(group)
-        return skipped
-
-    def _read(self, items: Sequence[T], skipped: Counter[str]) -> Iterator[np.ndarray]:
-        # Opened here: processes that share an open file share its position.
-        with self.archive.open("rb") as file:
-            for item in items:
-                try:
-                    yield cut(self.read(file, item), self.crop)
-                except SkipError as reason:
-                    skipped[str(reason)] += 1
-
-
-def read_batches(
-    archive: Path,
-    read: Read[T],
-    splits: Mapping[str, Sequence[T]],
-    *,
-    crop: Crop | None,
-    channels: int,
-    threads: int,
-    name: str,
-) -> Iterator[tuple[str, Batch]]:
-    """Read images on several processor cores, in the order of ``splits``.
-
-    Parameters
-    ----------
-    archive
-        The file that they are in.
-    read
-        Reads one of them.
-    splits
-        Name to what to read.
-    crop
-        What to cut out before the resize.
-    channels
-        1 (grey) or 3.
-    threads
-        Processor cores to use.
-    name
-        What the progress bar says.
-
-    Yields
-    ------
-    Name of a split, and some of its images.
-    """
-    batches = [
-        (split, items[first : first + _BATCH])
-        for split, items in splits.items()
-        for first in range(0, len(items), _BATCH)
-    ]
-    work = [items for _, items in batches]
-    shape = (_BATCH, channels, SIDE, SIDE)
-    results = in_order(_ReadBatch(archive, read, crop, channels == 1), work, threads, shape)
-    with tqdm(total=sum(map(len, work)), desc=name, unit="img", disable=None) as progress:
-        for (split, items), (images, skipped) in zip(batches, results, strict=True):
-            progress.update(len(items))
-            yield split, Batch(images[: len(items) - skipped.total()], skipped)
 
 
 @contextmanager
@@ -136,62 +31,6 @@ def keeping_objects() -> Iterator[None]:
         yield
     finally:
         gc.enable()
-
-
-def decode_by_pillow(data: bytes, kind: str, mode: str) -> np.ndarray:
-    """Decode any image of a kind, ``JPEG`` or ``PNG``, to H×W×C bytes of a mode of Pillow's."""
-    try:
-        with Image.open(io.BytesIO(data), formats=(kind,)) as file:
-            return np.asarray(file.convert(mode))
-    except Exception as error:  # of any kind, even an IndexError from a chunk that is too short
-        raise SkipError(f"broken {kind}") from error
-
-
-def cut(image: np.ndarray, crop: Crop | None) -> np.ndarray:
-    """Cut out the crop: H×W×3 → its height × its width × 3."""
-    if crop is None:
-        return image
-    left, top, right, bottom = crop
-    if right > image.shape[1] or bottom > image.shape[0]:
-        raise SkipError("smaller than the crop")
-    return image[top:bottom, left:right]
-
-
-def shrink(images: Iterable[np.ndarray]) -> Iterator[torch.Tensor]:
-    """Resize (bilinear, antialiased) images, each uint8 H×W×3, in order.
-
-    Those that follow one another and have one size are resized together, which takes about half
-    of the time that they would take one by one.
-
-    Yields
-    ------
-    Some of them, uint8 N×3×64×64.
-    """
-    for shape, alike in itertools.groupby(images, key=np.shape):
-        pixels = np.empty((max(1, _GROUP_BYTES // math.prod(shape)), *shape), np.uint8)
-        while count := _fill(pixels, alike):
-            group = torch.from_numpy(pixels[:count]).permute(0, 3, 1, 2)
-            # What torchvision's resize does.
-            yield interpolate(group, (SIDE, SIDE), mode="bilinear", antialias=True)
-
-
-def _fill(pixels: np.ndarray, images: Iterator[np.ndarray]) -> int:
-    """Copy as many images as there are into N×H×W×3, at most N; return their number."""
-    count = 0
-    for image in itertools.islice(images, len(pixels)):
-        pixels[count] = image
-        count += 1
-    return count
-
-
-def to_grey(images: torch.Tensor) -> torch.Tensor:
-    """Return the luma of ITU-R BT.601: uint8 N×3×64×64 → N×1×64×64.
-
-    In Pillow's whole numbers, so that it is the same on every processor.
-    """
-    red, green, blue = images.numpy().astype(np.uint32).transpose(1, 0, 2, 3)
-    grey = (19595 * red + 38470 * green + 7471 * blue + 0x8000) >> 16
-    return torch.from_numpy(grey.astype(np.uint8))[:, None]
 
 
 def check_crop(crop: Crop | None, key: str) -> None:
@@ -263,6 +102,9 @@ def write_original(
     UserError
         When no image can be used.
     """
+    # Here, since drawn images need no PyTorch, and before processes start, which would import it.
+    from betagvae.data.reading import read_batches
+
     name, counts, sizes = original.dataset, [skipped], dict.fromkeys(splits, 0)
     expected = sum(map(len, splits.values()))
     with ArrayWriter(output, channels=original.channels, expected=expected) as writer:
