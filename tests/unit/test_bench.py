@@ -21,7 +21,6 @@ from betagvae.bench.page import page
 from betagvae.bench.processes import Mode, Team, Workbench
 from betagvae.bench.profile import KernelTime, Profile, from_trace
 from betagvae.bench.ratios import COLUMNS, COMPARISONS
-from betagvae.data import DATASETS
 from betagvae.errors import UserError
 from betagvae.model.networks import ARCHITECTURES, VariationalAutoencoder
 from betagvae.records.files import read_csv, read_json
@@ -304,12 +303,9 @@ def test_a_gpu_holds_the_whole_array_of_each_training():
     assert found["gpu_bytes"] == 2 * (202_599 * 1024 + 7)
 
 
-def test_the_number_of_published_images_is_known_for_every_data_set():
-    assert {name: published_images(name) for name in DATASETS} == {
-        "celeba": 202_599,
-        "chairs3d": 86_366,
-        "dsprites": 737_280,
-    }
+def test_the_number_of_published_images_is_known():
+    assert published_images("chairs3d") == 86_366
+    assert published_images("toy") == 0
 
 
 def measured_on_a_gpu(**changes):

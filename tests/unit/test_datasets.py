@@ -1,4 +1,6 @@
+import dataclasses
 import hashlib
+import importlib
 import io
 import itertools
 import json
@@ -16,14 +18,58 @@ import pytest
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from betagvae.data import DATASETS, DataSettings, celeba, chairs3d, make_dataset, reading
+import betagvae.data
+from betagvae.bench.running import draw
+from betagvae.data import celeba, chairs3d, reading, registry
 from betagvae.data.arrays import grid_classes, open_array
 from betagvae.data.decoding import SkipError
 from betagvae.data.published import Published
+from betagvae.data.registry import DATASETS, dataset, make_dataset
 from betagvae.errors import UserError
+from betagvae.settings.data import DataSettings
+from betagvae.settings.setting import declared
+from betagvae.settings.training import TrainingSettings
 
-STAND_INS = [celeba.STAND_IN, chairs3d.STAND_IN]
-by_dataset = pytest.mark.parametrize("stand_in", STAND_INS, ids=lambda s: s.dataset)
+MODULES = {name: importlib.import_module(f"betagvae.data.{name}") for name in DATASETS}
+WITH_FACTORS = [name for name, module in MODULES.items() if hasattr(module, "DRAWN")]
+by_name = pytest.mark.parametrize("name", DATASETS)
+by_drawn = pytest.mark.parametrize("name", WITH_FACTORS)
+
+SQUARES = '''
+"""Squares of known place and grey, published nowhere."""
+
+import numpy as np
+
+from betagvae.data.dataset import Dataset
+from betagvae.data.drawn import Drawn, make_drawn
+
+def draw(classes):
+    images = np.zeros((len(classes), 1, 64, 64), np.uint8)
+    for image, (x, y, grey) in zip(images, classes, strict=True):
+        image[0, 20 * y : 20 * y + 9, 16 * x : 16 * x + 9] = 50 * (grey + 1)
+    return images
+
+
+DRAWN = Drawn(channels=1, stride=7, draw=draw)
+
+
+def make(output, settings):
+    make_drawn(output, settings, DATASET, DRAWN)
+
+
+DATASET = Dataset(
+    name="squares",
+    title="Squares",
+    likelihood="squared_error",
+    base_index=0,
+    images=60,
+    sources=("drawn",),
+    stand_in=False,
+    factors={"x": 4, "y": 3, "grey": 5},
+    make=make,
+)
+'''
+"""All that a data set is made of, besides one word in the registry."""
 
 
 @pytest.fixture
@@ -42,73 +88,168 @@ def make(tmp_path):
     return make
 
 
-def test_registry_imports_no_data_set():
-    script = (
-        "import sys, betagvae.data as d;"
-        "print([n for n in d.DATASETS if f'betagvae.data.{n}' in sys.modules])"
-    )
+@pytest.fixture
+def squares(tmp_path, monkeypatch):
+    """A data set in a module of its own, named in the registry."""
+    (tmp_path / "squares.py").write_text(SQUARES)
+    monkeypatch.setattr(betagvae.data, "__path__", [*betagvae.data.__path__, str(tmp_path)])
+    monkeypatch.setattr(registry, "DATASETS", (*DATASETS, "squares"))
+    yield "squares"
+    del sys.modules["betagvae.data.squares"], betagvae.data.squares  # every test's is its own
+
+
+# What data sets declare
+
+
+def in_a_fresh_interpreter(script):
+    """Return the words that a script prints."""
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
     )
-    assert done.stdout.strip() == "[]"
+    return done.stdout.split()
 
 
-@pytest.mark.parametrize(("name", "source"), [("mnist", "drawn"), ("celeba", "dreamt")])
-def test_unknown_names_are_refused(make, name, source):
-    with pytest.raises(UserError, match="choose"):
-        make(name, source)
+def test_registry_imports_no_data_set():
+    script = (
+        "import sys; from betagvae.data.registry import DATASETS;"
+        "print(*[n for n in DATASETS if f'betagvae.data.{n}' in sys.modules])"
+    )
+    assert in_a_fresh_interpreter(script) == []
 
 
-# Stand-ins
+def test_declarations_are_read_without_what_makes_images():
+    script = (
+        "import sys, time; from betagvae.data.registry import DATASETS, dataset;"
+        "assert all(dataset(name).title for name in DATASETS);"
+        "print(time.process_time(), *sys.modules)"
+    )
+    seconds, *modules = in_a_fresh_interpreter(script)
+    assert {"torch", "torchvision", "requests", "PIL", "kornia_rs", "tqdm"}.isdisjoint(modules)
+    assert float(seconds) < 1  # PyTorch alone takes more
 
 
-@by_dataset
-def test_stand_in_says_so_and_repeats(make, stand_in):
-    array = make(stand_in.dataset, "drawn", images=100)
-    assert array.stand_in
+@by_name
+def test_every_data_set_says_what_it_is(name):
+    found = dataset(name)
+    assert found.name == name
+    assert found.title
+    assert found.likelihood in declared(TrainingSettings)["likelihood"].about.choices
+    assert found.images > 0
+    assert 0 <= found.base_index < found.images
+    assert found.sources
+    assert set(found.sources) <= set(declared(DataSettings)["source"].about.choices)
+    assert found.drawn_images <= found.images
+    assert not (found.stand_in and "original" not in found.sources)
+    assert all(size > 0 for size in found.factors.values())
+
+
+@pytest.mark.parametrize("name", ["mnist", "registry", ""])
+def test_unknown_data_sets_are_refused(make, name):
+    known = f"choose one of {', '.join(DATASETS)}$"
+    with pytest.raises(UserError, match=known):
+        dataset(name)
+    with pytest.raises(UserError, match=known):
+        make(name, "drawn")
+
+
+def test_a_source_that_a_data_set_lacks_is_refused(make, squares):
+    with pytest.raises(UserError, match="choose original or drawn"):
+        make("celeba", "dreamt")
+    with pytest.raises(UserError, match="no source 'original' for squares: choose drawn"):
+        make(squares, "original")
+
+
+def test_a_drawn_data_set_that_stands_in_for_nothing(make, squares, caplog):
+    array = make(squares, "drawn", seed=3)
+    assert not caplog.records
+    assert not array.stand_in
+    assert array.splits == {"train": range(45), "test": range(45, 60)}
+    assert dict(zip(array.factor_names, array.factor_sizes, strict=True)) == {
+        "x": 4,
+        "y": 3,
+        "grey": 5,
+    }
+    classes = array.factor_classes(range(60))
+    assert len(np.unique(classes, axis=0)) == 60
+    for (x, y, grey), image in zip(classes, array.images(range(60))[:, 0], strict=True):
+        rows, columns = np.nonzero(image)
+        assert (rows.min(), columns.min(), image.max()) == (20 * y, 16 * x, 50 * (grey + 1))
+
+
+def test_a_drawn_data_set_with_nothing_held_out(make, squares):
+    assert make(squares, "drawn", test_fraction=0).splits == {"train": range(60)}
+
+
+def test_the_benchmark_draws_no_more_than_there_is(tmp_path, squares):
+    assert len(open_array(draw(squares, tmp_path, 1))) == 60
+    assert len(open_array(draw(squares, tmp_path, 1, 20))) == 20
+
+
+def test_the_benchmark_says_what_it_cannot_draw(tmp_path, squares):
+    only_published = dataclasses.replace(dataset(squares), sources=("original",))
+    sys.modules["betagvae.data.squares"].DATASET = only_published
+    with pytest.raises(UserError, match="squares cannot be drawn"):
+        draw(squares, tmp_path, 1)
+
+
+# Drawn images
+
+
+@by_drawn
+def test_drawn_images_say_what_they_are_and_repeat(make, name, caplog):
+    found = dataset(name)
+    images = min(100, found.drawn_images)
+    array = make(name, "drawn", images=images)
+    assert array.stand_in == found.stand_in
+    assert ("stand in for the real ones" in caplog.text) == found.stand_in
     assert array.source == "drawn"
-    assert array.splits == {"train": range(75), "test": range(75, 100)}
-    assert array.factor_sizes == tuple(stand_in.factors.values())
-    again = make(stand_in.dataset, "drawn", images=100, threads=1)
+    trained = images - round(images / 4)
+    assert array.splits == {"train": range(trained), "test": range(trained, images)}
+    assert array.factor_names == tuple(found.factors)
+    assert array.factor_sizes == tuple(found.factors.values())
+    again = make(name, "drawn", images=images, threads=1)
     assert again.metadata == array.metadata
-    other = make(stand_in.dataset, "drawn", images=100, seed=1)
+    other = make(name, "drawn", images=images, seed=1)
     assert other.metadata["hashes"] != array.metadata["hashes"]
 
 
-@by_dataset
-def test_stand_in_images_differ(make, stand_in):
-    array = make(stand_in.dataset, "drawn", images=400)
-    images = array.images(np.arange(400))
-    assert len(np.unique(images.reshape(400, -1), axis=0)) == 400
+@by_drawn
+def test_drawn_images_differ(make, name):
+    images = min(400, dataset(name).drawn_images)
+    array = make(name, "drawn", images=images)
+    pixels = array.images(np.arange(images)).reshape(images, -1)
+    assert len(np.unique(pixels, axis=0)) == images
     # As many as asked for are different combinations, however many are asked for.
-    assert math.gcd(stand_in.stride, stand_in.combinations) == 1
-    assert stand_in.combinations >= 40_000
+    combinations = math.prod(dataset(name).factors.values())
+    assert math.gcd(MODULES[name].DRAWN.stride, combinations) == 1
 
 
-@by_dataset
-def test_stand_in_images_follow_from_their_factors(make, stand_in):
-    array = make(stand_in.dataset, "drawn", images=64)
-    some = [3, 40, 63]
-    assert np.array_equal(stand_in.draw(array.factor_classes(some)), array.images(some))
+@by_drawn
+def test_drawn_images_follow_from_their_factors(make, name):
+    images = min(64, dataset(name).drawn_images)
+    array = make(name, "drawn", images=images)
+    some = [3, images // 2, images - 1]
+    assert np.array_equal(MODULES[name].DRAWN.draw(array.factor_classes(some)), array.images(some))
 
 
-@by_dataset
-def test_every_factor_shows(stand_in):
-    sizes = list(stand_in.factors.values())
+@by_drawn
+def test_every_factor_shows(name):
+    sizes = list(dataset(name).factors.values())
     middle = np.array([size // 2 for size in sizes])
     for factor, size in enumerate(sizes):
         classes = np.tile(middle, (size, 1))
         classes[:, factor] = range(size)
-        images = stand_in.draw(classes).reshape(size, -1)
+        images = MODULES[name].DRAWN.draw(classes).reshape(size, -1)
         assert len(np.unique(images, axis=0)) == size
 
 
-@by_dataset
+@by_drawn
 @pytest.mark.parametrize("images", [1000, 5000, 20_000])
 @pytest.mark.parametrize("start", [0, 12_345, 40_000])
-def test_stand_in_factors_are_even_and_independent(stand_in, images, start):
-    sizes = tuple(stand_in.factors.values())
-    classes = grid_classes(np.arange(images), sizes, start, stand_in.stride)
+def test_drawn_factors_are_even_and_independent(name, images, start):
+    sizes = tuple(dataset(name).factors.values())
+    images = min(images, dataset(name).drawn_images)
+    classes = grid_classes(np.arange(images), sizes, start, MODULES[name].DRAWN.stride)
     for part in (classes, classes[-images // 10 :]):
         correlation = np.corrcoef(part.T) - np.eye(len(sizes))
         # 2.2/√n is the median of this maximum when the classes are drawn at random.
@@ -121,19 +262,18 @@ def test_stand_in_factors_are_even_and_independent(stand_in, images, start):
             assert chi_squared < 1
 
 
-def test_more_stand_ins_than_combinations_are_refused(make):
+def test_more_drawn_images_than_combinations_are_refused(make):
     with pytest.raises(UserError, match=r"datasets\.chairs3d\.data\.images"):
         make("chairs3d", "drawn", images=1_000_000)
 
 
 def test_chairs_stay_inside_the_image():
-    sizes = chairs3d.STAND_IN.factors.values()
     largest = [
         [size - 1] if name == "size" else range(size)
-        for name, size in zip(chairs3d.STAND_IN.factors, sizes, strict=True)
+        for name, size in chairs3d.DATASET.factors.items()
     ]
     classes = np.array(list(itertools.product(*largest)))[::7]
-    images = chairs3d.STAND_IN.draw(classes)[:, 0]
+    images = chairs3d.DRAWN.draw(classes)[:, 0]
     assert (images[:, [0, -1]] == 255).all()
     assert (images[:, :, [0, -1]] == 255).all()
 
@@ -448,6 +588,5 @@ def test_chairs_from_no_tar(make, tmp_path):
     assert not list((tmp_path).glob("data/*"))
 
 
-def test_every_data_set_can_be_made(make):
-    assert {stand_in.dataset for stand_in in STAND_INS} | {"dsprites"} == set(DATASETS)
+def test_what_is_known_of_an_array_is_json(make):
     assert json.dumps(make("chairs3d", "drawn", images=40).metadata)

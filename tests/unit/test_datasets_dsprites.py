@@ -4,11 +4,14 @@ import archives
 import numpy as np
 import pytest
 
-from betagvae.data import DataSettings, dsprites, make_dataset
+from betagvae.data import dsprites
 from betagvae.data.arrays import grid_classes, open_array
+from betagvae.data.registry import make_dataset
 from betagvae.errors import UserError
+from betagvae.settings.data import DataSettings
 
 IMAGES = 737_280
+SIZES = (1, 3, 6, 40, 32, 32)
 
 
 def settings(folder, source="drawn", **more):
@@ -81,7 +84,7 @@ def test_pixels_agree_with_a_point_in_polygon_test(drawn, index, shape):
 
 
 def _by_definition(number):
-    _, shape, scale, orientation, pos_x, pos_y = grid_classes(number, dsprites.FACTOR_SIZES, 0, 1)
+    _, shape, scale, orientation, pos_x, pos_y = grid_classes(number, SIZES, 0, 1)
     t = 2 * np.pi * np.arange(150 if shape == 2 else 100) / (150 if shape == 2 else 100)
     heart = (13 * np.cos(t) - 5 * np.cos(2 * t) - 2 * np.cos(3 * t) - np.cos(4 * t)) / 14.5 + 0.15
     u, v = [
@@ -105,7 +108,7 @@ def _by_definition(number):
 def small(monkeypatch):
     """Shrink the grid, so that an original file is small: 96 images and their classes."""
     sizes = (1, 3, 2, 2, 2, 4)
-    monkeypatch.setattr(dsprites, "FACTOR_SIZES", sizes)
+    monkeypatch.setattr(dsprites, "FACTORS", dict(zip(dsprites.FACTORS, sizes, strict=True)))
     monkeypatch.setattr(dsprites, "IMAGES", 96)
     monkeypatch.setattr(dsprites, "_BATCH", 32)
     images = np.random.default_rng(0).integers(0, 2, (96, 64, 64), dtype=np.uint8)

@@ -1,6 +1,5 @@
 """Time and memory of a whole grid, from what was measured of it."""
 
-import importlib
 from collections.abc import Mapping, Sequence
 from statistics import median
 from typing import Any
@@ -8,7 +7,7 @@ from typing import Any
 from betagvae.bench.grid import Grid, stand_in_for
 from betagvae.bench.measuring import Measured
 from betagvae.bench.processes import Mode
-from betagvae.data import DATASETS
+from betagvae.data import registry
 
 
 def extrapolate(grid: Grid, measured: Sequence[Measured]) -> dict[str, Any]:
@@ -69,9 +68,7 @@ def stored_bytes(m: Measured) -> int:
 
 def published_images(dataset: str) -> int:
     """Return the number of images of the published set; 0 where it is not one of ours."""
-    if dataset not in DATASETS:
-        return 0
-    return importlib.import_module(f"betagvae.data.{dataset}").IMAGES
+    return registry.dataset(dataset).images if dataset in registry.DATASETS else 0
 
 
 def total(grid: Mapping[str, Any]) -> dict[str, Any]:

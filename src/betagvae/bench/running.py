@@ -14,13 +14,14 @@ from betagvae.bench.measuring import BenchSettings, Measured, measure
 from betagvae.bench.page import page
 from betagvae.bench.processes import Mode
 from betagvae.bench.ratios import COLUMNS, COMPARISONS, LABELS, Row
-from betagvae.data import DataSettings, make_dataset
+from betagvae.data import registry
 from betagvae.data.arrays import open_array
 from betagvae.errors import UserError
 from betagvae.records.files import write_csv, write_json, write_text
+from betagvae.settings.data import DataSettings
 
 IMAGES = 4096
-"""Images drawn of a stand-in: speed depends neither on what they show nor on their number."""
+"""Images to draw: speed depends neither on what they show nor on their number."""
 
 
 def bench(grid: Grid, settings: BenchSettings, output: Path, arrays: Sequence[Path] = ()) -> None:
@@ -62,7 +63,18 @@ def bench(grid: Grid, settings: BenchSettings, output: Path, arrays: Sequence[Pa
 
 
 def draw(dataset: str, folder: Path, threads: int, images: int = IMAGES) -> Path:
-    """Draw a data set in its own format and return the array; stand-ins get so many images."""
+    """Draw so many images of a data set, or all that it has, and return the array.
+
+    Of dSprites all are drawn in any case.
+
+    Raises
+    ------
+    UserError
+        When there is no such data set, or it cannot be drawn.
+    """
+    known = registry.dataset(dataset)
+    if "drawn" not in known.sources:
+        raise UserError(f"{dataset} cannot be drawn: make its array and name it with --arrays")
     path = folder / f"{dataset}.npy"
     drawn = DataSettings(
         source="drawn",
@@ -70,9 +82,9 @@ def draw(dataset: str, folder: Path, threads: int, images: int = IMAGES) -> Path
         threads=threads,
         download_dir=folder,
         test_fraction=0,
-        images=images,
+        images=min(images, known.drawn_images),
     )
-    make_dataset(dataset, path, drawn)
+    registry.make_dataset(dataset, path, drawn)
     return path
 
 

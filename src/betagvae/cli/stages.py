@@ -28,7 +28,8 @@ def _add_data(commands: argparse._SubParsersAction) -> None:
 
 
 def _data(name: str, output: Path, **options: object) -> None:
-    from betagvae.data import DataSettings, make_dataset
+    from betagvae.data.registry import make_dataset
+    from betagvae.settings.data import DataSettings
 
     make_dataset(name, output, DataSettings(**with_tuples(options)))
 

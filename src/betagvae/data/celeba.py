@@ -16,8 +16,9 @@ from typing import BinaryIO, NamedTuple
 import numpy as np
 
 from betagvae.data import drawn_faces
+from betagvae.data.dataset import Dataset
 from betagvae.data.decoding import SkipError, decode_by_pillow
-from betagvae.data.drawn import StandIn, make_stand_in
+from betagvae.data.drawn import Drawn, make_drawn
 from betagvae.data.fetch import locate, obtain
 from betagvae.data.originals import Original, check_crop, keeping_objects, write_original
 from betagvae.data.published import Published
@@ -26,7 +27,6 @@ from betagvae.settings.data import DataSettings
 
 logger = logging.getLogger(__name__)
 
-IMAGES = 202_599
 WIDTH, HEIGHT = 178, 218
 SPLITS = ("train", "validation", "test")
 """In the order of their numbers in the partition file: 162,770, 19,867 and 19,962 images."""
@@ -52,29 +52,29 @@ PARTITION = Published(
     digest="d32c9cbf5e040fd4025c592c306e6668",
     bytes=2_836_386,
 )
-ORIGINAL = Original(
-    dataset="celeba",
-    channels=3,
-    colours="RGB",
-    images=IMAGES,
-    item="image of the partition file",
-)
-STAND_IN = StandIn(
-    dataset="celeba",
-    channels=3,
-    factors=drawn_faces.FACTORS,
-    stride=487_177,
-    images=IMAGES,
-    draw=drawn_faces.draw,
-)
+ORIGINAL = Original(channels=3, colours="RGB", item="image of the partition file")
+DRAWN = Drawn(channels=3, stride=487_177, draw=drawn_faces.draw)
 
 
 def make(output: Path, settings: DataSettings) -> None:
     """Write the array and its JSON."""
     if settings.source == "drawn":
-        make_stand_in(output, settings, STAND_IN)
+        make_drawn(output, settings, DATASET, DRAWN)
     else:
         _make_original(output, settings)
+
+
+DATASET = Dataset(
+    name="celeba",
+    title="CelebA",
+    likelihood="squared_error",
+    base_index=0,
+    images=202_599,
+    sources=("original", "drawn"),
+    stand_in=True,
+    factors=drawn_faces.FACTORS,
+    make=make,
+)
 
 
 def _make_original(output: Path, settings: DataSettings) -> None:
@@ -105,6 +105,7 @@ def _make_original(output: Path, settings: DataSettings) -> None:
         ) from error
     write_original(
         output,
+        DATASET,
         ORIGINAL,
         archive.path,
         _read,

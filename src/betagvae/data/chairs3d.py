@@ -5,7 +5,6 @@ The renders are read straight from the published tar; drawn chairs stand in wher
 """
 
 import logging
-import math
 import re
 import struct
 import tarfile
@@ -16,8 +15,9 @@ from typing import BinaryIO, NamedTuple
 import numpy as np
 
 from betagvae.data import drawn_chairs
+from betagvae.data.dataset import Dataset
 from betagvae.data.decoding import SkipError, decode_by_pillow
-from betagvae.data.drawn import StandIn, make_stand_in
+from betagvae.data.drawn import Drawn, make_drawn
 from betagvae.data.fetch import locate
 from betagvae.data.originals import Original, check_crop, keeping_objects, write_original
 from betagvae.data.published import Published
@@ -27,7 +27,6 @@ from betagvae.settings.data import DataSettings
 logger = logging.getLogger(__name__)
 
 MODELS, VIEWS = 1_393, 62
-IMAGES = MODELS * VIEWS
 
 ARCHIVE = Published(
     name="rendered_chairs.tar",
@@ -36,20 +35,9 @@ ARCHIVE = Published(
     certain=False,  # one source names it
 )
 ORIGINAL = Original(
-    dataset="chairs3d",
-    channels=1,
-    colours="grey",
-    images=IMAGES,
-    item="render (rendered_chairs/<model>/renders/*.png)",
+    channels=1, colours="grey", item="render (rendered_chairs/<model>/renders/*.png)"
 )
-STAND_IN = StandIn(
-    dataset="chairs3d",
-    channels=1,
-    factors=drawn_chairs.FACTORS,
-    stride=5_989,
-    images=math.prod(drawn_chairs.FACTORS.values()),
-    draw=drawn_chairs.draw,
-)
+DRAWN = Drawn(channels=1, stride=5_989, draw=drawn_chairs.draw)
 
 _RENDER = re.compile(
     r"rendered_chairs/(?P<model>[0-9a-f]{32})/renders/image_\d{3}_p\d{3}_t\d{3}_r\d{3}\.png"
@@ -76,9 +64,22 @@ class Render(NamedTuple):
 def make(output: Path, settings: DataSettings) -> None:
     """Write the array and its JSON."""
     if settings.source == "drawn":
-        make_stand_in(output, settings, STAND_IN)
+        make_drawn(output, settings, DATASET, DRAWN)
     else:
         _make_original(output, settings)
+
+
+DATASET = Dataset(
+    name="chairs3d",
+    title="3D Chairs",
+    likelihood="bernoulli",
+    base_index=0,
+    images=MODELS * VIEWS,
+    sources=("original", "drawn"),
+    stand_in=True,
+    factors=drawn_chairs.FACTORS,
+    make=make,
+)
 
 
 def _make_original(output: Path, settings: DataSettings) -> None:
@@ -98,6 +99,7 @@ def _make_original(output: Path, settings: DataSettings) -> None:
     training, testing = split_models(renders, settings.test_fraction)
     write_original(
         output,
+        DATASET,
         ORIGINAL,
         archive.path,
         _read,

@@ -1,14 +1,15 @@
-"""What the drawn stand-ins share: walking a factor grid, in parallel, into an array."""
+"""What drawn data sets share: walking a factor grid, in parallel, into an array."""
 
 import logging
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from betagvae.data.arrays import SIDE, ArrayWriter, grid_classes
+from betagvae.data.dataset import Dataset
 from betagvae.data.parallel import in_order
 from betagvae.errors import UserError
 from betagvae.settings.data import DataSettings
@@ -18,74 +19,82 @@ logger = logging.getLogger(__name__)
 _BATCH = 32
 
 
-@dataclass(frozen=True)
-class StandIn:
-    """A parametric picture."""
+@dataclass(frozen=True, kw_only=True)
+class Drawn:
+    """A parametric picture, whose factors the data set declares."""
 
-    dataset: str
-    """The data set that it stands in for."""
     channels: int
     """1 or 3."""
-    factors: Mapping[str, int]
-    """Number of values of each factor; the last varies fastest over the grid."""
     stride: int
-    """Step from one image to the next in the grid; coprime with its size, so that all images
-    differ, and chosen so that pairs of factors are spread over any run of images more evenly
+    """Step from one image to the next in the factor grid; coprime with its size, so that all
+    images differ, and chosen so that pairs of factors are spread over any run of images more evenly
     than by chance."""
-    images: int
-    """Number to draw unless the configuration says otherwise."""
     draw: Callable[[np.ndarray], np.ndarray]
     """Factor classes, int64 N×K → images, uint8 N×C×64×64."""
 
-    @property
-    def combinations(self) -> int:
-        """Number of different images."""
-        return math.prod(self.factors.values())
 
+def make_drawn(output: Path, settings: DataSettings, dataset: Dataset, drawn: Drawn) -> None:
+    """Draw the images and write the array and its JSON; the last part is the test split.
 
-def make_stand_in(output: Path, settings: DataSettings, stand_in: StandIn) -> None:
-    """Draw the images and write the array and its JSON; the last part is the test split."""
-    images = settings.images or stand_in.images
-    if not 0 < images <= stand_in.combinations:
-        raise UserError(
-            f"cannot draw {images} different images for {stand_in.dataset}: "
-            f"set datasets.{stand_in.dataset}.data.images to 1..{stand_in.combinations}"
-        )
-    start = int(np.random.default_rng(settings.seed).integers(stand_in.combinations))
-    tested = round(images * settings.test_fraction)
-    with ArrayWriter(output, channels=stand_in.channels, expected=images) as writer:
-        for batch in _draw(stand_in, start, images, settings.threads):
+    Raises
+    ------
+    UserError
+        When more images are asked for than there are combinations of factors.
+    """
+    sizes = tuple(dataset.factors.values())
+    images = _number(dataset, settings.images)
+    start = int(np.random.default_rng(settings.seed).integers(math.prod(sizes)))
+    classes = grid_classes(np.arange(images), sizes, start, drawn.stride)
+    trained = images - round(images * settings.test_fraction)
+    with ArrayWriter(output, channels=drawn.channels, expected=images) as writer:
+        for batch in _draw(drawn, classes, settings.threads, dataset.name):
             writer.append(batch)
         writer.finish(
-            dataset=stand_in.dataset,
+            dataset=dataset.name,
             source="drawn",
-            stand_in=True,
-            splits={"train": (0, images - tested), "test": (images - tested, images)},
+            stand_in=dataset.stand_in,
+            splits={"train": (0, trained), "test": (trained, images)},
             preprocessing={},
             factors={
-                "names": list(stand_in.factors),
-                "sizes": list(stand_in.factors.values()),
+                "names": list(dataset.factors),
+                "sizes": list(sizes),
                 "start": start,
-                "stride": stand_in.stride,
+                "stride": drawn.stride,
             },
         )
-    logger.warning("%s: %d drawn images stand in for the real ones", output, images)
+    if dataset.stand_in:
+        logger.warning("%s: %d drawn images stand in for the real ones", output, images)
+    else:
+        logger.info("%s: %d images", output, images)
 
 
-def _draw(stand_in: StandIn, start: int, images: int, threads: int) -> Iterator[np.ndarray]:
-    """Yield the images in order; each array is overwritten once the next one is asked for."""
+def _number(dataset: Dataset, asked: int | None) -> int:
+    """Return how many images to draw, all of different factors."""
+    combinations = math.prod(dataset.factors.values())
+    images = dataset.drawn_images if asked is None else asked
+    if not 0 < images <= combinations:
+        raise UserError(
+            f"cannot draw {images} different images for {dataset.name}: "
+            f"set datasets.{dataset.name}.data.images to 1..{combinations}"
+        )
+    return images
+
+
+def _draw(drawn: Drawn, classes: np.ndarray, threads: int, name: str) -> Iterator[np.ndarray]:
+    """Yield the images of factor classes, N×K, in order.
+
+    Each array is overwritten once the next one is asked for.
+    """
     from tqdm import tqdm  # here, since whoever only reads declarations needs no progress bar
 
-    sizes = tuple(stand_in.factors.values())
-    classes = grid_classes(np.arange(images), sizes, start, stand_in.stride)
-    batches = [classes[first : first + _BATCH] for first in range(0, images, _BATCH)]
+    batches = [classes[first : first + _BATCH] for first in range(0, len(classes), _BATCH)]
 
     def fill(classes: np.ndarray, array: np.ndarray) -> int:
-        array[: len(classes)] = stand_in.draw(classes)
+        array[: len(classes)] = drawn.draw(classes)
         return len(classes)
 
-    results = in_order(fill, batches, threads, (_BATCH, stand_in.channels, SIDE, SIDE))
-    with tqdm(total=images, desc=stand_in.dataset, unit=" images", disable=None) as progress:
+    results = in_order(fill, batches, threads, (_BATCH, drawn.channels, SIDE, SIDE))
+    with tqdm(total=len(classes), desc=name, unit=" images", disable=None) as progress:
         for array, count in results:
             progress.update(count)
             yield array[:count]

@@ -6,6 +6,7 @@ is read for those who prefer it.
 """
 
 import logging
+import math
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from betagvae.data.arrays import SIDE, ArrayWriter, grid_classes
+from betagvae.data.dataset import Dataset
 from betagvae.data.fetch import obtain
 from betagvae.data.published import Published
 from betagvae.errors import UserError
@@ -22,9 +24,8 @@ from betagvae.settings.data import DataSettings
 
 logger = logging.getLogger(__name__)
 
-FACTOR_NAMES = ("colour", "shape", "scale", "orientation", "posX", "posY")
-FACTOR_SIZES = (1, 3, 6, 40, 32, 32)
-IMAGES = 737_280
+FACTORS = {"colour": 1, "shape": 3, "scale": 6, "orientation": 40, "posX": 32, "posY": 32}
+IMAGES = math.prod(FACTORS.values())
 
 ARCHIVE = Published(
     name="dsprites_ndarray_co1sh3sc6or40x32y32_64x64.npz",
@@ -66,9 +67,9 @@ def make(output: Path, settings: DataSettings) -> None:
         for batch in images:
             writer.append(batch)
         writer.finish(
-            dataset="dsprites",
+            dataset=DATASET.name,
             source=settings.source,
-            stand_in=False,
+            stand_in=DATASET.stand_in,
             splits={"train": (0, writer.images)},
             preprocessing={},
             factors=_factors(),
@@ -77,8 +78,21 @@ def make(output: Path, settings: DataSettings) -> None:
     logger.info("%s: %d images", output, writer.images)
 
 
+DATASET = Dataset(
+    name="dsprites",
+    title="dSprites",
+    likelihood="bernoulli",
+    base_index=451_088,
+    images=IMAGES,
+    sources=("original", "drawn"),
+    stand_in=False,
+    factors=FACTORS,
+    make=make,
+)
+
+
 def _factors() -> dict[str, Any]:
-    return {"names": list(FACTOR_NAMES), "sizes": list(FACTOR_SIZES), "start": 0, "stride": 1}
+    return {"names": list(FACTORS), "sizes": list(FACTORS.values()), "start": 0, "stride": 1}
 
 
 def read(path: Path) -> Iterator[np.ndarray]:
@@ -102,10 +116,11 @@ def _check_classes(archive: zipfile.ZipFile, path: Path) -> None:
     """Refuse a file whose images are not in the order of the factor grid."""
     with archive.open("latents_classes.npy") as file:
         classes = np.lib.format.read_array(file, allow_pickle=False)
-    if not np.array_equal(classes, grid_classes(np.arange(IMAGES), FACTOR_SIZES, 0, 1)):
+    sizes = tuple(FACTORS.values())
+    if not np.array_equal(classes, grid_classes(np.arange(IMAGES), sizes, 0, 1)):
         raise UserError(
             f"{path}: latents_classes is {classes.shape}, not all {IMAGES} combinations of "
-            f"{FACTOR_SIZES} in order: use the original {ARCHIVE.name}"
+            f"{sizes} in order: use the original {ARCHIVE.name}"
         )
 
 

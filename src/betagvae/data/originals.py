@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from betagvae.data.arrays import SIDE, ArrayWriter
+from betagvae.data.dataset import Dataset
 from betagvae.data.decoding import Crop, Read
 from betagvae.errors import UserError
 from betagvae.settings.data import DataSettings
@@ -55,22 +56,21 @@ def total(counts: Iterable[Counter[str]]) -> dict[str, int]:
     return dict(sorted(sum(counts, Counter()).items()))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Original:
-    """A published set of images, as its array describes it."""
+    """What becomes of a published set's images."""
 
-    dataset: str
     channels: int
     """1 or 3."""
     colours: str
-    images: int
-    """Published number of images."""
+    """In the words of the array's JSON."""
     item: str
     """What an archive without a usable image lacks, in the words of an error."""
 
 
 def write_original(
     output: Path,
+    dataset: Dataset,
     original: Original,
     archive: Path,
     read: Read[T],
@@ -86,7 +86,7 @@ def write_original(
     ----------
     output
         The array.
-    original
+    dataset, original
         What is read.
     archive, read, splits
         As `read_batches` takes them.
@@ -105,7 +105,7 @@ def write_original(
     # Here, since drawn images need no PyTorch, and before processes start, which would import it.
     from betagvae.data.reading import read_batches
 
-    name, counts, sizes = original.dataset, [skipped], dict.fromkeys(splits, 0)
+    counts, sizes = [skipped], dict.fromkeys(splits, 0)
     expected = sum(map(len, splits.values()))
     with ArrayWriter(output, channels=original.channels, expected=expected) as writer:
         for split, batch in read_batches(
@@ -115,15 +115,17 @@ def write_original(
             crop=settings.crop,
             channels=original.channels,
             threads=settings.threads,
-            name=name,
+            name=dataset.name,
         ):
             writer.append(batch.images)
             sizes[split] += len(batch.images)
             counts.append(batch.skipped)
         sources = source_files()
-        _check_count(original, writer.images, total(counts), archive)
+        if writer.images == 0:
+            raise UserError(f"{archive} holds no usable {original.item}: {total(counts)}")
+        _compare_count(dataset, writer.images, total(counts), archive)
         writer.finish(
-            dataset=name,
+            dataset=dataset.name,
             source="original",
             stand_in=False,
             splits=_ranges(sizes),
@@ -139,14 +141,12 @@ def _ranges(sizes: Mapping[str, int]) -> dict[str, tuple[int, int]]:
     return dict(zip(sizes, itertools.pairwise(ends), strict=True))
 
 
-def _check_count(
-    original: Original, images: int, skipped: Mapping[str, int], archive: Path
+def _compare_count(
+    dataset: Dataset, images: int, skipped: Mapping[str, int], archive: Path
 ) -> None:
-    """Refuse an archive without images; say so when there are not as many as published."""
-    if images == 0:
-        raise UserError(f"{archive} holds no usable {original.item}: {skipped}")
-    if images != original.images or any(skipped.values()):
+    """Say so when there are not as many images as published."""
+    if images != dataset.images or any(skipped.values()):
         logger.warning(
             "%s gave %d images, not the published %d; skipped: %s",
-            *(archive, images, original.images, skipped or "none"),
+            *(archive, images, dataset.images, skipped or "none"),
         )
