@@ -21,7 +21,8 @@ from triton.runtime.jit import JITFunction
 
 from betagvae.evaluation.metrics import BATCH_SIZES
 from betagvae.model import kernels, objective, stacked
-from betagvae.model.networks import ARCHITECTURES, Discriminator, VariationalAutoencoder
+from betagvae.model.architecture import ARCHITECTURES
+from betagvae.model.networks import Discriminator, VariationalAutoencoder
 
 PROCESSES = 2
 TRAININGS, BATCH, LATENTS = 2, 64, 10

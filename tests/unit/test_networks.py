@@ -1,9 +1,9 @@
 import pytest
 import torch
 
+from betagvae.model.architecture import ARCHITECTURES
 from betagvae.model.device import PRECISIONS, computing_in
 from betagvae.model.networks import (
-    ARCHITECTURES,
     Discriminator,
     ImageConvolution,
     UpConvolution,
@@ -30,6 +30,28 @@ def test_parameter_counts_are_the_published_networks():
     # Encoder and decoder, counted layer by layer from Higgins et al. 2017 and Burgess et al. 2018.
     assert count("higgins", 1) == 382_932 + 381_313
     assert count("burgess", 1) == 252_052 + 249_953
+
+
+@pytest.mark.parametrize("part", ["encoder", "decoder", "discriminator"])
+@pytest.mark.parametrize("network", ARCHITECTURES)
+def test_every_layer_has_the_weights_and_the_output_that_it_is_said_to_have(network, part):
+    model = VariationalAutoencoder(network, 3, latents=10)
+    judge = Discriminator(10, layers=2, units=8)
+    module = judge if part == "discriminator" else getattr(model, part)
+    found = []
+
+    def note(layer, inputs, output):
+        parameters = layer.weight.numel(), layer.bias.numel()
+        found.append((*parameters, inputs[0].numel(), output.numel()))
+
+    for layer in module.modules():
+        if list(layer.parameters(recurse=False)):
+            layer.register_forward_hook(note)
+    module(torch.rand(1, 3, 64, 64) if part == "encoder" else torch.rand(1, 10))
+    assert found == [
+        (layer.weights, layer.biases, layer.inputs.values, layer.outputs.values)
+        for layer in module.architecture
+    ]
 
 
 def test_initial_weights_depend_on_the_generator_alone():

@@ -34,13 +34,8 @@ discriminator's are fewer than there, by the one way back.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-import torch
-from torch import Tensor, nn
-
-from betagvae.bench.arithmetic import plain_layers
-from betagvae.data.arrays import SIDE
+from betagvae.model.architecture import Layer, Layers, networks
 from betagvae.model.device import PRECISIONS
-from betagvae.model.networks import Discriminator
 from betagvae.settings.training import TrainingSettings
 
 FLOAT32 = 4
@@ -93,106 +88,77 @@ def floor(kernels: Sequence[Kernel], bandwidth: float, products: float) -> Floor
 def step_kernels(settings: TrainingSettings, channels: int, image_bytes: int) -> list[Kernel]:
     """Count a step of one training; an image is stored in so many bytes."""
     value = PRECISIONS[settings.precision].dtype.itemsize
-    batch = settings.batch_size
-    with torch.device("meta"):
-        networks = plain_layers(settings.network, channels, settings.latents)
-        encoder = _layers("encoder", networks[0], torch.empty(1, channels, SIDE, SIDE))
-        decoder = _layers("decoder", networks[1], torch.empty(1, settings.latents))
-    kernels = list(_of_encoder(encoder, batch, value, image_bytes))
-    kernels += _of_decoder(decoder, batch, value, image_bytes)
-    kernels.append(_adam("autoencoder", [*encoder, *decoder]))
-    if settings.gamma:
-        kernels += _of_discriminator(settings, value)
+    batch, code_bytes = settings.batch_size, settings.latents * value
+    encoder, decoder, discriminator = networks(settings, channels)
+    logits_bytes = decoder[-1].outputs.values * value
+    kernels = [
+        # Nobody needs the images' gradient.
+        *_there_and_back(_passes("encoder", encoder, batch, value, image_bytes), 0),
+        *_there_and_back(_passes("decoder", decoder, batch, value, code_bytes), batch),
+        Kernel("likelihood", "likelihood", batch * (2 * logits_bytes + image_bytes), 0),
+        _adam("autoencoder", encoder + decoder),
+    ]
+    if discriminator:
+        # The encoder's codes and as many others, whose gradient nobody needs.
+        judged = _passes("discriminator", discriminator, 2 * batch, value, code_bytes)
+        kernels += [*_there_and_back(judged, batch), _adam("discriminator", discriminator)]
     return kernels
 
 
 @dataclass(frozen=True)
-class _Layer:
-    """A layer's numbers of values; inputs, outputs and products are those of one image."""
+class _Passes:
+    """A layer's kernels in a step."""
 
     name: str
-    inputs: int
-    outputs: int
-    weights: int
-    biases: int
-    products: int
-    """Multiplications of a weight and a value."""
+    layer: Layer
+    images: int
+    """Or codes, that go through it."""
+    value: int
+    """Bytes of an activation or its gradient."""
+    input_bytes: int
+    """Of what is read of an image."""
+
+    def forward(self) -> Kernel:
+        """Input, weights and bias in; activations out."""
+        parameters = FLOAT32 * (self.layer.weights + self.layer.biases)
+        return self._kernel("forward", self.images, self.input_bytes, parameters)
+
+    def weight_gradient(self) -> Kernel:
+        """Input and the output's gradient in; what Adam makes of it is counted as Adam's."""
+        return self._kernel("weight gradient", self.images, self.input_bytes, 0)
+
+    def input_gradient(self, images: int, *, activated: bool) -> Kernel:
+        """Output gradient, weights and, for the derivative, activations in; input gradient out."""
+        inputs = (2 if activated else 1) * self.layer.inputs.values * self.value
+        return self._kernel("input gradient", images, inputs, FLOAT32 * self.layer.weights)
+
+    def _kernel(self, kind: str, images: int, input_bytes: int, parameter_bytes: int) -> Kernel:
+        """Return one that moves inputs, outputs and parameters, in whichever direction."""
+        maps = images * (input_bytes + self.layer.outputs.values * self.value)
+        operations = 2 * images * self.layer.products
+        return Kernel(self.name, kind, maps + parameter_bytes, operations)
 
 
-def _layers(name: str, modules: nn.Sequential, x: Tensor) -> list[_Layer]:
-    """Return the layers with weights that `x`, of one image, goes through."""
-    found = []
-    for module in modules:
-        y = module(x)
-        if parameters := list(module.parameters()):
-            weights, biases = (parameter.numel() for parameter in parameters)
-            # The smaller map's pixels see every weight once; a linear layer has one pixel.
-            pixels = min(x[0, 0].numel(), y[0, 0].numel())
-            sizes = (x.numel(), y.numel(), weights, biases, weights * pixels)
-            found.append(_Layer(f"{name} {len(found) + 1}", *sizes))
-        x = y
-    return found
+def _passes(
+    network: str, layers: Layers, images: int, value: int, input_bytes: int
+) -> list[_Passes]:
+    """Return a network's; its own input has so many bytes an image."""
+    read = [input_bytes, *(layer.inputs.values * value for layer in layers[1:])]
+    return [
+        _Passes(f"{network} {i + 1}", layer, images, value, read[i])
+        for i, layer in enumerate(layers)
+    ]
 
 
-def _of_encoder(
-    layers: Sequence[_Layer], batch: int, value: int, image_bytes: int
-) -> Iterator[Kernel]:
-    for i, layer in enumerate(layers):
-        input_bytes = layer.inputs * value if i else image_bytes
-        yield _forward(layer, batch, value, input_bytes)
-        if i:  # Nobody needs the images' gradient.
-            yield _input_gradient(layer, batch, value, activated=True)
-        yield _weight_gradient(layer, batch, value, input_bytes)
+def _there_and_back(network: Sequence[_Passes], wanted: int) -> Iterator[Kernel]:
+    """Yield all kernels of a network, whose own input's gradient is wanted of so many images."""
+    for i, layer in enumerate(network):
+        yield layer.forward()
+        if images := layer.images if i else wanted:
+            yield layer.input_gradient(images, activated=i > 0)
+        yield layer.weight_gradient()
 
 
-def _of_decoder(
-    layers: Sequence[_Layer], batch: int, value: int, image_bytes: int
-) -> Iterator[Kernel]:
-    for i, layer in enumerate(layers):
-        yield _forward(layer, batch, value, layer.inputs * value)
-        yield _input_gradient(layer, batch, value, activated=i > 0)
-        yield _weight_gradient(layer, batch, value, layer.inputs * value)
-    logits_bytes = layers[-1].outputs * value
-    yield Kernel("likelihood", "likelihood", batch * (2 * logits_bytes + image_bytes), 0)
-
-
-def _of_discriminator(settings: TrainingSettings, value: int) -> Iterator[Kernel]:
-    """Yield the kernels for the encoder's codes and as many from the prior."""
-    with torch.device("meta"):
-        network = Discriminator(
-            settings.latents, settings.discriminator_layers, settings.discriminator_units
-        )
-        layers = _layers("discriminator", network.layers, torch.empty(1, settings.latents))
-    codes = 2 * settings.batch_size
-    for i, layer in enumerate(layers):
-        yield _forward(layer, codes, value, layer.inputs * value)
-        # The codes' own gradient is the reward's, of the encoder's codes alone.
-        needed = codes if i else settings.batch_size
-        yield _input_gradient(layer, needed, value, activated=i > 0)
-        yield _weight_gradient(layer, codes, value, layer.inputs * value)
-    yield _adam("discriminator", layers)
-
-
-def _forward(layer: _Layer, images: int, value: int, input_bytes: int) -> Kernel:
-    """Input, weights and bias in; activations out."""
-    maps = images * (input_bytes + layer.outputs * value)
-    moved = maps + FLOAT32 * (layer.weights + layer.biases)
-    return Kernel(layer.name, "forward", moved, 2 * images * layer.products)
-
-
-def _input_gradient(layer: _Layer, images: int, value: int, *, activated: bool) -> Kernel:
-    """Output gradient, weights and, for their derivative, activations in; input gradient out."""
-    inputs = 2 * layer.inputs if activated else layer.inputs
-    moved = images * (layer.outputs + inputs) * value + FLOAT32 * layer.weights
-    return Kernel(layer.name, "input gradient", moved, 2 * images * layer.products)
-
-
-def _weight_gradient(layer: _Layer, images: int, value: int, input_bytes: int) -> Kernel:
-    """Input and the output's gradient in; what Adam makes of it is counted as Adam's."""
-    moved = images * (input_bytes + layer.outputs * value)
-    return Kernel(layer.name, "weight gradient", moved, 2 * images * layer.products)
-
-
-def _adam(network: str, layers: Sequence[_Layer]) -> Kernel:
+def _adam(network: str, layers: Layers) -> Kernel:
     parameters = sum(layer.weights + layer.biases for layer in layers)
     return Kernel(network, "Adam", ADAM * parameters, 0)

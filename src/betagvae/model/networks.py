@@ -1,4 +1,4 @@
-"""Encoder, decoder and discriminator for 64×64 images.
+"""Encoder, decoder and discriminator for 64×64 images, made from their `architecture`.
 
 What they return is float32, also where they compute in less (`device.computing_in`).
 
@@ -7,40 +7,41 @@ Shape suffixes: B images, C channels, H×W pixels, L latents, D features.
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
 
 import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 from torch.autograd.function import FunctionCtx, once_differentiable
 
-from betagvae.model import objective
+from betagvae.model import architecture, objective
+from betagvae.model.architecture import KERNEL_SIDE, Kind, Layer, Layers
 
 
-@dataclass(frozen=True)
-class Architecture:
-    """Widths of the four convolutions and of the hidden fully connected layers."""
-
-    convolutions: tuple[int, int, int, int]
-    hidden: tuple[int, ...]
-
-
-ARCHITECTURES = {
-    # Higgins et al. 2017 (β-VAE), table 1: the network for CelebA and 3D Chairs.
-    "higgins": Architecture(convolutions=(32, 32, 64, 64), hidden=(256,)),
-    # Burgess et al. 2018 (Understanding disentangling in β-VAE), appendix A.
-    "burgess": Architecture(convolutions=(32, 32, 32, 32), hidden=(256, 256)),
-}
-SMALLEST_MAP = 4
+def _modules(layers: Iterable[Layer]) -> nn.Sequential:
+    """Return layers as modules, each with its activation after it."""
+    modules: list[nn.Module] = []
+    for layer in layers:
+        modules.append(_module(layer))
+        if layer.slope != 1:
+            leaky = layer.slope > 0
+            modules.append(nn.LeakyReLU(layer.slope) if leaky else nn.ReLU(inplace=True))
+    return nn.Sequential(*modules)
 
 
-def _fully_connected(widths: list[int], activation: type[nn.Module]) -> list[nn.Module]:
-    layers: list[nn.Module] = []
-    for width_in, width_out in itertools.pairwise(widths):
-        layers += [nn.Linear(width_in, width_out), activation()]
-    return layers
+def _module(layer: Layer) -> nn.Module:
+    if layer.kind is Kind.LINEAR:
+        return nn.Linear(layer.inputs.values, layer.outputs.values)
+    widths = layer.inputs.channels, layer.outputs.channels
+    if layer.kind is Kind.CONVOLUTION:
+        return nn.Conv2d(*widths, KERNEL_SIDE, stride=2, padding=1)
+    return ImageConvolution(*widths) if layer.slope == 1 else UpConvolution(*widths)
+
+
+def _parted(layers: Layers) -> tuple[Layers, Layers]:
+    """Return the convolutions, and the linear layers."""
+    linear = tuple(layer for layer in layers if layer.kind is Kind.LINEAR)
+    return tuple(layer for layer in layers if layer not in linear), linear
 
 
 def _by_parity(weight: Tensor) -> Tensor:
@@ -103,7 +104,7 @@ class UpConvolution(nn.ConvTranspose2d):
     on_a_cpu: type[_Upsampled] = _Upsampled
 
     def __init__(self, width_in: int, width_out: int) -> None:
-        super().__init__(width_in, width_out, 4, stride=2, padding=1)
+        super().__init__(width_in, width_out, KERNEL_SIDE, stride=2, padding=1)
 
     def forward(self, h_bdhw: Tensor) -> Tensor:
         """Return features, B×D×2H×2W."""
@@ -125,20 +126,13 @@ class Encoder(nn.Module):
     Maps images B×C×64×64 in [0, 1] to the posterior's mean and log variance, each B×L.
     """
 
-    def __init__(self, architecture: Architecture, channels: int, latents: int) -> None:
+    def __init__(self, layers: Layers) -> None:
         super().__init__()
-        widths = [channels, *architecture.convolutions]
-        convolutions: list[nn.Module] = []
-        for width_in, width_out in itertools.pairwise(widths):
-            convolutions += [
-                nn.Conv2d(width_in, width_out, 4, stride=2, padding=1),
-                nn.ReLU(inplace=True),
-            ]
-        self.convolutions = nn.Sequential(*convolutions)
-        flat = widths[-1] * SMALLEST_MAP**2
-        hidden = [flat, *architecture.hidden]
-        self.hidden = nn.Sequential(*_fully_connected(hidden, nn.ReLU))
-        self.posterior = nn.Linear(hidden[-1], 2 * latents)
+        self.architecture = layers
+        convolutions, (*hidden, posterior) = _parted(layers)
+        self.convolutions = _modules(convolutions)
+        self.hidden = _modules(hidden)
+        self.posterior = _module(posterior)
 
     def forward(self, x_bchw: Tensor) -> tuple[Tensor, Tensor]:
         """Return the posterior's mean and log variance, each B×L."""
@@ -154,17 +148,14 @@ class Decoder(nn.Module):
     The sigmoid of a logit is the mean of the pixel under either likelihood.
     """
 
-    def __init__(self, architecture: Architecture, channels: int, latents: int) -> None:
+    def __init__(self, layers: Layers) -> None:
         super().__init__()
-        widths = [*reversed(architecture.convolutions), channels]
-        hidden = [latents, *reversed(architecture.hidden), widths[0] * SMALLEST_MAP**2]
-        self.hidden = nn.Sequential(*_fully_connected(hidden, nn.ReLU))
-        self.map_shape = (widths[0], SMALLEST_MAP, SMALLEST_MAP)
-        convolutions: list[nn.Module] = []
-        for width_in, width_out in itertools.pairwise(widths):
-            convolutions += [UpConvolution(width_in, width_out), nn.ReLU(inplace=True)]
-        to_image = ImageConvolution(widths[-2], channels)
-        self.convolutions = nn.Sequential(*convolutions[:-2], to_image)
+        self.architecture = layers
+        convolutions, hidden = _parted(layers)
+        self.hidden = _modules(hidden)
+        channels, side = convolutions[0].inputs
+        self.map_shape = (channels, side, side)
+        self.convolutions = _modules(convolutions)
 
     def forward(self, z_bl: Tensor) -> Tensor:
         """Return logits, B×C×64×64."""
@@ -179,10 +170,10 @@ class VariationalAutoencoder(nn.Module):
 
     def __init__(self, network: str, channels: int, latents: int) -> None:
         super().__init__()
-        architecture = ARCHITECTURES[network]
         self.latents = latents
-        self.encoder = Encoder(architecture, channels, latents)
-        self.decoder = Decoder(architecture, channels, latents)
+        self.encoder = Encoder(architecture.encoder(network, channels, latents))
+        self.decoder = Decoder(architecture.decoder(network, channels, latents))
+        self.architecture = self.encoder.architecture + self.decoder.architecture
 
     @staticmethod
     def likelihood(name: str) -> Callable[[Tensor, Tensor], Tensor]:
@@ -199,9 +190,8 @@ class Discriminator(nn.Module):
 
     def __init__(self, latents: int, layers: int, units: int) -> None:
         super().__init__()
-        widths = [latents, *[units] * layers]
-        hidden = _fully_connected(widths, lambda: nn.LeakyReLU(0.2))
-        self.layers = nn.Sequential(*hidden, nn.Linear(widths[-1], 1))
+        self.architecture = architecture.discriminator(latents, layers, units)
+        self.layers = _modules(self.architecture)
 
     def forward(self, z_bl: Tensor) -> Tensor:
         """Return one logit a code: the shape of the codes without the latents."""

@@ -18,11 +18,11 @@ from torch import Tensor, nn
 from torch.autograd.function import FunctionCtx, once_differentiable
 
 from betagvae.errors import UserError
-from betagvae.model import kernels
+from betagvae.model import architecture, kernels
+from betagvae.model.architecture import SMALLEST_MAP, Kind
 from betagvae.model.device import PRECISIONS
-from betagvae.model.networks import SMALLEST_MAP, Discriminator, VariationalAutoencoder
+from betagvae.model.networks import Discriminator, VariationalAutoencoder
 
-AREA = SMALLEST_MAP**2
 MOST_IMAGES = 2**16 - 1
 """At once: kernels count the values of the largest map, 2¹⁵ an image, in 32 bits."""
 
@@ -113,6 +113,13 @@ class UpConvolution(Layer):
         return kernels.convolution_gradients(h, gradient, self.weight, self.arithmetic, up=True)
 
 
+KINDS = {
+    Kind.LINEAR: Linear,
+    Kind.CONVOLUTION: Convolution,
+    Kind.UP_CONVOLUTION: UpConvolution,
+}
+
+
 def _maps(h: Tensor, width: int) -> Tensor:
     """Return features as the smallest maps, if they are the output of a linear layer."""
     return h.view(-1, SMALLEST_MAP, SMALLEST_MAP, width) if h.dim() == 3 else h
@@ -162,6 +169,8 @@ class Stacked(nn.Module):
         with torch.no_grad():
             views = zip(*map(_views, modules), strict=True)
             self.stack = nn.ParameterList(torch.stack(of_all).to(device) for of_all in views)
+        pairs = _in_pairs(modules[0].architecture, [p.detach() for p in self.stack])
+        self._chain = [self._layer(*pair) for pair in pairs]
 
     def unstacked(self, training: int) -> nn.Module:
         """Return the module of one training, on the CPU."""
@@ -171,19 +180,15 @@ class Stacked(nn.Module):
                 view.copy_(stacked[training])
         return module
 
-    def _layers(self, kinds: Sequence[tuple[type[Layer], float]], first: int) -> list[Layer]:
-        """Return layers of kinds and slopes, on the parameters from the first on."""
-        layers = []
-        for i, (kind, slope) in enumerate(kinds):
-            weight, bias = (p.detach() for p in self.stack[first + 2 * i : first + 2 * i + 2])
-            if kind is Linear:
-                # Features of the smallest maps have two axes.
-                outputs = bias[0].numel()
-                weight, bias = weight.view(self.trainings, outputs, -1), bias.flatten(1)
-            else:
-                weight = weight.flatten(2, 3)
-            layers.append(kind(weight, bias, self.arithmetic, slope))
-        return layers
+    def _layer(self, described: architecture.Layer, weight: Tensor, bias: Tensor) -> Layer:
+        """Return a layer on parameters of the stack."""
+        if described.kind is Kind.LINEAR:
+            # Features of the smallest maps have two axes.
+            weight = weight.view(self.trainings, described.outputs.values, -1)
+            bias = bias.flatten(1)
+        else:
+            weight = weight.flatten(2, 3)
+        return KINDS[described.kind](weight, bias, self.arithmetic, described.slope)
 
 
 class StackedAutoencoder(Stacked):
@@ -194,13 +199,9 @@ class StackedAutoencoder(Stacked):
     ) -> None:
         super().__init__(models, device, precision)
         self.latents = models[0].latents
-        encoder, decoder = models[0].encoder, models[0].decoder
-        hidden = len(_linears(encoder.hidden))
-        kinds = [(Convolution, 0.0)] * 4 + [(Linear, 0.0)] * hidden + [(Linear, 1.0)]
-        self._encoder = self._layers(kinds, 0)
-        self._first = 2 * len(kinds)
-        kinds = [(Linear, 0.0)] * len(_linears(decoder.hidden)) + [(UpConvolution, 0.0)] * 3
-        self._decoder = self._layers([*kinds, (UpConvolution, 1.0)], self._first)
+        layers = len(models[0].encoder.architecture)
+        self._encoder, self._decoder = self._chain[:layers], self._chain[layers:]
+        self._first = 2 * layers
 
     def encoder(self, x_nchw: Tensor) -> tuple[Tensor, Tensor]:
         """Return the posterior's mean and log variance, each N×L, as `networks.Encoder`.
@@ -253,13 +254,6 @@ class StackedDiscriminator(Stacked):
     A logit is one number, so the derivatives of any loss are its derivative for the logit times
     the logit's: one way back through the network does for both players.
     """
-
-    def __init__(
-        self, models: Sequence[Discriminator], device: torch.device, precision: str
-    ) -> None:
-        super().__init__(models, device, precision)
-        hidden = [m.negative_slope for m in models[0].layers if isinstance(m, nn.LeakyReLU)]
-        self._chain = self._layers([(Linear, slope) for slope in [*hidden, 1.0]], 0)
 
     def forward(self, codes_sbl: Tensor) -> Tensor:
         """Return one logit a code, S×B, and keep what `descend` needs until the next call."""
@@ -332,28 +326,23 @@ def stack(modules: Sequence[nn.Module], device: torch.device, precision: str) ->
     return kind(modules, device, precision)
 
 
-def _linears(layers: nn.Sequential) -> list[nn.Linear]:
-    return [layer for layer in layers if isinstance(layer, nn.Linear)]
-
-
 def _views(module: nn.Module) -> Iterator[Tensor]:
     """Yield a module's parameters in order, in the shapes that they have in a stack."""
-    if isinstance(module, Discriminator):
-        yield from module.parameters()
-        return
-    encoder, decoder = module.encoder, module.decoder
-    yield from _convolutions(encoder.convolutions)
-    first, *rest = [*_linears(encoder.hidden), encoder.posterior]
-    yield from (first.weight.unflatten(1, (-1, AREA)).transpose(1, 2), first.bias)
-    *rest_of_decoder, last = _linears(decoder.hidden)
-    for linear in [*rest, *rest_of_decoder]:
-        yield from (linear.weight, linear.bias)
-    yield last.weight.unflatten(0, (-1, AREA)).transpose(0, 1)
-    yield last.bias.unflatten(0, (-1, AREA)).transpose(0, 1)
-    yield from _convolutions(decoder.convolutions)
+    for layer, weight, bias in _in_pairs(module.architecture, list(module.parameters())):
+        if layer.kind is not Kind.LINEAR:
+            weight = weight.permute(0, 2, 3, 1)
+        elif layer.inputs.side > 1:
+            weight = weight.unflatten(1, (-1, layer.inputs.side**2)).transpose(1, 2)
+        elif layer.outputs.side > 1:
+            weight, bias = (
+                parameter.unflatten(0, (-1, layer.outputs.side**2)).transpose(0, 1)
+                for parameter in (weight, bias)
+            )
+        yield from (weight, bias)
 
 
-def _convolutions(layers: nn.Sequential) -> Iterator[Tensor]:
-    for layer in layers:
-        if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
-            yield from (layer.weight.permute(0, 2, 3, 1), layer.bias)
+def _in_pairs(
+    layers: architecture.Layers, parameters: Sequence[Tensor]
+) -> Iterator[tuple[architecture.Layer, Tensor, Tensor]]:
+    """Yield each layer with its weights and its biases."""
+    return zip(layers, parameters[::2], parameters[1::2], strict=True)

@@ -3,11 +3,10 @@
 from collections.abc import Sequence
 
 import torch
-from torch import nn
 
-from betagvae.data.arrays import SIDE, ImageArray
+from betagvae.data.arrays import ImageArray
 from betagvae.errors import UserError
-from betagvae.model.networks import ARCHITECTURES, Discriminator, VariationalAutoencoder
+from betagvae.model.architecture import Layers, Networks, networks
 from betagvae.settings.training import TrainingSettings
 
 VALUE = 4
@@ -44,31 +43,32 @@ def training_bytes(array: ImageArray, settings: TrainingSettings) -> int:
 
     Sums and partial sums that a kernel leaves to the next are not counted: they are small.
     """
-    s = settings
-    with torch.device("meta"):  # Modules without memory.
-        networks: list[nn.Module] = [VariationalAutoencoder(s.network, array.channels, s.latents)]
-        if s.gamma:
-            layers, units = s.discriminator_layers, s.discriminator_units
-            networks.append(Discriminator(s.latents, layers, units))
-    weights = sum(p.numel() for network in networks for p in network.parameters())
+    each = networks(settings, array.channels)
+    weights = sum(layer.weights + layer.biases for layers in each for layer in layers)
     # An epoch's order, 64 bits an image, and noise for the codes that the players see.
-    epoch = len(array.splits["train"]) * (2 + s.latents * len(networks))
+    streams = 2 if settings.adversarial else 1
+    epoch = len(array.splits["train"]) * (2 + streams * settings.latents)
     # As many gradients as activations, although most are gone before the last are computed.
-    activations = s.batch_size * 2 * _values_of_an_image(array, settings)
+    activations = settings.batch_size * 2 * _values_of_an_image(each)
     return VALUE * (COPIES * weights + epoch + activations)
 
 
-def _values_of_an_image(array: ImageArray, settings: TrainingSettings) -> int:
+def _values_of_an_image(each: Networks) -> int:
     """Return how many values of an image a step keeps for its way back."""
-    architecture = ARCHITECTURES[settings.network]
-    sides = [SIDE >> halvings for halvings in range(1, len(architecture.convolutions) + 1)]
-    maps = sum(s * s * width for s, width in zip(sides, architecture.convolutions, strict=True))
-    pixels = SIDE * SIDE * (4 if array.channels == 3 else 1)  # As they lie in memory there.
-    values = 2 * (maps + pixels + sum(architecture.hidden))
-    if settings.gamma:
-        # Of codes from the encoder and from the prior.
-        values += 2 * settings.discriminator_layers * settings.discriminator_units
-    return values
+    image_and_logits = 2 * _pixels(each)
+    # The discriminator sees codes of two kinds.
+    hidden = _activations(each.encoder + each.decoder) + 2 * _activations(each.discriminator)
+    return image_and_logits + hidden
+
+
+def _pixels(each: Networks) -> int:
+    """Return the values of an image as it lies in a GPU's memory: three channels are padded."""
+    channels, side = each.encoder[0].inputs
+    return side**2 * (4 if channels == 3 else channels)
+
+
+def _activations(layers: Layers) -> int:
+    return sum(layer.outputs.values for layer in layers if layer.slope != 1)
 
 
 def _in_gib(size: int) -> str:
