@@ -97,23 +97,29 @@ def test_the_discriminator_counts_for_both_codes_and_for_the_reward():
     assert found.step - plain.step == 2 * (forward + own_loss + reward)
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("weights", [{}, {"gamma": 10.0}, {"tc_density_ratio": 6.0}])
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("network", ARCHITECTURES)
-def test_pytorch_counts_the_same_operations(network, channels, method, monkeypatch):
+def test_pytorch_counts_the_same_operations(network, channels, weights, monkeypatch):
     """Of the networks that are trained, layer by layer, and of the gradients that are needed."""
     # The last layer is computed phase by phase, which takes more operations than it needs.
     monkeypatch.setattr(networks.ImageConvolution, "on_a_cpu", networks.UpConvolution.on_a_cpu)
-    settings = settings_of(network, method)
+    settings = dataclasses.replace(settings_of(network), **weights)
     with torch.device("meta"), FlopCounterMode(display=False) as step:
         model = VariationalAutoencoder(network, channels, settings.latents)
         discriminator = Discriminator(settings.latents, layers=2, units=16)
-        z_bl = sum(model.encoder(torch.empty(1, channels, 64, 64)))
+        x_bchw = torch.empty(1, channels, 64, 64)
+        z_bl = sum(model.encoder(x_bchw))
         losses = [model.decoder(z_bl).sum()]
-        if settings.gamma:
-            losses += [discriminator(z_bl).sum(), discriminator(torch.empty_like(z_bl)).sum()]
+        other_bl = torch.empty_like(z_bl)
+        if settings.tc_density_ratio:
+            with torch.no_grad():
+                other_bl = sum(model.encoder(x_bchw))
+        if settings.adversarial:
+            losses += [discriminator(z_bl).sum(), discriminator(other_bl).sum()]
         forward = step.get_total_flops()
-        if settings.gamma:
+        if settings.adversarial:
+            # Its own loss needs no gradient of codes: the first layer has none for its input.
             judged = list(discriminator.parameters())
             torch.autograd.grad(sum(losses[1:]), judged, retain_graph=True)
         torch.autograd.grad(sum(losses[:2]), list(model.parameters()))
@@ -183,6 +189,20 @@ def test_the_floor_s_operations_are_those_of_the_plain_model(network):
     saved = 2 * (16 * 16 + 16)
     of_judged = operations(settings_of(network, "β-GVAE"), 1)
     assert sum(kernel.operations for kernel in judged) == 4 * (of_judged.step - saved)
+
+
+def test_a_second_batch_is_encoded_and_nothing_learns_from_it():
+    ratio = {"gamma": 0.0, "tc_density_ratio": 6.0}
+    judged = settings_of("burgess", "β-GVAE")
+    found, without = (
+        step_kernels(settings, 1, image_bytes=512)
+        for settings in (dataclasses.replace(judged, **ratio), judged)
+    )
+    of_second = [kernel for kernel in found if kernel not in without]
+    of_first = [k for k in without if (k.layer[:7], k.kind) == ("encoder", "forward")]
+    assert len(found) == len(without) + len(of_first)
+    for one, other in zip(of_second, of_first, strict=True):
+        assert one == dataclasses.replace(other, layer=f"second batch's {other.layer}")
 
 
 @pytest.mark.parametrize(("precision", "megabytes"), [("bfloat16", 1.5), ("float32", 3.0)])

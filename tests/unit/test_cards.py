@@ -53,6 +53,10 @@ def test_a_training_s_memory_is_counted(data):
     beside = 4 * (7 * players + 2 * 64 * 2 * 6 * 1000 + 70 * 10)
     assert training_bytes(array, REAL) == alone + beside
     assert training_bytes(array, REAL) == pytest.approx(0.2 * GIB, rel=0.2)
+    # A second batch's images and order, its samples and the permutation instead of the prior.
+    second = 4 * (64 * 4096 + 70 * (2 + 10))
+    permuted = dataclasses.replace(REAL, gamma=0, tc_density_ratio=6)
+    assert training_bytes(array, permuted) == alone + beside + second
 
 
 def test_trainings_that_do_not_fit_are_refused_before_they_begin(data, tmp_path, card):

@@ -16,7 +16,8 @@ class Operations:
     """Floating-point operations an image."""
 
     forward: int
-    """Encoder, decoder and, where there is one, the discriminator on both kinds of codes."""
+    """Encoder, decoder and, where there is one, the discriminator on both kinds of codes; with
+    `tc_density_ratio`, the encoder on an image of the second batch too."""
     step: int
     """Forward and backward pass of both players."""
 
@@ -38,6 +39,10 @@ def operations(settings: TrainingSettings, channels: int) -> Operations:
         forward += 2 * judged
         own_loss = 2 * (2 * judged - _products(discriminator[:1]))
         step += 2 * judged + own_loss + judged
+    if settings.tc_density_ratio:
+        # A second batch is encoded, and nothing learns from it.
+        forward += _products(encoder)
+        step += _products(encoder)
     return Operations(2 * forward, 2 * step)
 
 

@@ -20,6 +20,9 @@ What a kernel can keep on the chip is not counted:
   the gradient. Weights are read once more by the forward pass and by the gradient for the input.
 - One way back through the discriminator does for both players (`StackedDiscriminator`).
 
+With `tc_density_ratio` a second batch of images goes through the encoder, by kernels of its own and
+without a way back.
+
 Activations and their gradients have the precision's size; weights and moments are float32. A few
 values an image (errors, divergences, noise, rewards) are left out, as are partial sums, padding and
 whatever a kernel reads twice. A kernel for several layers, or for both gradients of one, could move
@@ -98,6 +101,9 @@ def step_kernels(settings: TrainingSettings, channels: int, image_bytes: int) ->
         Kernel("likelihood", "likelihood", batch * (2 * logits_bytes + image_bytes), 0),
         _adam("autoencoder", encoder + decoder),
     ]
+    if settings.tc_density_ratio:
+        second = _passes("second batch's encoder", encoder, batch, value, image_bytes)
+        kernels += [layer.forward() for layer in second]
     if discriminator:
         # The encoder's codes and as many others, whose gradient nobody needs.
         judged = _passes("discriminator", discriminator, 2 * batch, value, code_bytes)

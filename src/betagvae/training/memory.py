@@ -45,12 +45,20 @@ def training_bytes(array: ImageArray, settings: TrainingSettings) -> int:
     """
     each = networks(settings, array.channels)
     weights = sum(layer.weights + layer.biases for layers in each for layer in layers)
-    # An epoch's order, 64 bits an image, and noise for the codes that the players see.
-    streams = 2 if settings.adversarial else 1
-    epoch = len(array.splits["train"]) * (2 + streams * settings.latents)
-    # As many gradients as activations, although most are gone before the last are computed.
-    activations = settings.batch_size * 2 * _values_of_an_image(each)
-    return VALUE * (COPIES * weights + epoch + activations)
+    # As many gradients as activations, although most are gone before the last are computed. What a
+    # second batch leaves there is gone before the first are: it takes only its images.
+    of_image = 2 * _values_of_an_image(each) + (_pixels(each) if settings.tc_density_ratio else 0)
+    epoch = len(array.splits["train"]) * _numbers_of_an_image(settings)
+    return VALUE * (COPIES * weights + epoch + settings.batch_size * of_image)
+
+
+def _numbers_of_an_image(settings: TrainingSettings) -> int:
+    """Return how many values an epoch draws for each training image."""
+    if settings.tc_density_ratio:
+        orders, codes = 2, 3  # Of two batches; samples for both, and the permutation of latents.
+    else:
+        orders, codes = 1, 1 + settings.adversarial  # A sample, and a code of the prior.
+    return 2 * orders + codes * settings.latents  # An order has 64 bits an image.
 
 
 def _values_of_an_image(each: Networks) -> int:
