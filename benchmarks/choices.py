@@ -37,7 +37,7 @@ from betagvae.records.provenance import device_name
 from betagvae.results.markdown import table
 from betagvae.results.runs import DATASET_NAMES
 from betagvae.settings.training import TrainingSettings
-from betagvae.training.trainer import Trainer
+from betagvae.training.engine import Engine
 
 COMPARED = ("float32", "bfloat16")
 STEPS = 3
@@ -50,8 +50,8 @@ Steps = Callable[[], Tensor]
 
 def in_turns(images: DeviceImages, settings: Sequence[TrainingSettings]) -> Steps:
     """Return steps as the library takes them."""
-    trainers = [Trainer(images, [s]) for s in settings]
-    return lambda: torch.cat([trainer.step()["loss"] for trainer in trainers])
+    engines = [Engine(images, [s]) for s in settings]
+    return lambda: torch.cat([engine.step()["loss"] for engine in engines])
 
 
 @dataclass(frozen=True)
@@ -222,13 +222,11 @@ def compiled() -> Iterator[None]:
 
 def stacked(images: DeviceImages, settings: Sequence[TrainingSettings]) -> Steps:
     """Train all seeds as one model whose weights have a leading axis (torch.func.vmap)."""
-    trainers = [Trainer(images, [s]) for s in settings]
-    for trainer in trainers:
-        start = trainer.state(0)
-        trainer.step()  # so that it has its order of the images
-        trainer.restore(0, start)
-    template, likelihood = trainers[0].model, trainers[0].likelihood
-    weights, _ = torch.func.stack_module_state([trainer.model for trainer in trainers])
+    engines = [Engine(images, [s]) for s in settings]
+    for engine in engines:
+        engine.batches.seek(0)
+    template, likelihood = engines[0].trainer.model, engines[0].trainer.likelihood
+    weights, _ = torch.func.stack_module_state([engine.trainer.model for engine in engines])
     adam = torch.optim.Adam(weights.values(), settings[0].learning_rate, fused=True)
 
     def loss(weights: Mapping[str, Tensor], x_bchw: Tensor, noise_bl: Tensor) -> Tensor:
@@ -241,17 +239,15 @@ def stacked(images: DeviceImages, settings: Sequence[TrainingSettings]) -> Steps
             z_bl = objective.sample_posterior(mean_bl, log_variance_bl, noise_bl)
             logits_bchw = torch.func.functional_call(template.decoder, decoder, z_bl)
         kl_bl = objective.kl_divergence_per_latent(mean_bl, log_variance_bl)
-        return objective.loss(
-            likelihood(logits_bchw, x_bchw), kl_bl, None, settings[0].beta, settings[0].gamma
-        )
+        return objective.loss(likelihood(logits_bchw, x_bchw), [(settings[0].beta, kl_bl.sum(-1))])
 
     losses = torch.func.vmap(loss)
-    batches = itertools.cycle(range(trainers[0].batches))
+    batches = itertools.cycle(range(engines[0].batches.count))
 
     def step() -> Tensor:
         batch = next(batches)
-        x_sbchw = torch.stack([images.batch(t.order[0, batch]) for t in trainers])
-        noise_sbl = torch.stack([t.noise["posterior"][0, batch] for t in trainers])
+        x_sbchw = torch.stack([images.batch(e.batches.order["order"][0, batch]) for e in engines])
+        noise_sbl = torch.stack([e.batches.noise["posterior"][0, batch] for e in engines])
         adam.zero_grad()
         losses_s = losses(weights, x_sbchw, noise_sbl)
         losses_s.sum().backward()

@@ -30,7 +30,7 @@ from betagvae.records.provenance import device_name
 from betagvae.results.markdown import table
 from betagvae.results.runs import DATASET_NAMES
 from betagvae.settings.training import TrainingSettings
-from betagvae.training.trainer import Trainer
+from betagvae.training.engine import Engine
 
 CPU = torch.device("cpu")
 REPEATS = 5
@@ -66,8 +66,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     set_up(options.threads, options.precision)
     with TemporaryDirectory() as folder:
         images = DeviceImages(open_array(draw(options.dataset, Path(folder), 1)), CPU)
-        trainer = Trainer(images, [settings])
-        found = measure(trainer, settings, options.rounds)
+        engine = Engine(images, [settings])
+        found = measure(engine, settings, options.rounds)
     text = page(found, settings, options.dataset, options.threads, options.rounds)
     name = f"{options.dataset}_{options.network}_{options.precision}_{options.threads}"
     write_csv(options.output / f"{name}.csv", rounds_of(found))
@@ -77,10 +77,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def measure(
-    trainer: Trainer, settings: TrainingSettings, rounds: int
+    engine: Engine, settings: TrainingSettings, rounds: int
 ) -> dict[tuple[str, str], list[float]]:
     """Return the seconds of every piece and of the whole step, a number a round, interleaved."""
-    parts = [Piece("whole step", "step", trainer.step), *pieces(trainer, settings)]
+    parts = [Piece("whole step", "step", engine.step), *pieces(engine, settings)]
     found: dict[tuple[str, str], list[float]] = {(p.name, p.kind): [] for p in parts}
     for number in range(rounds + 1):
         for piece in parts if number % 2 == 0 else reversed(parts):
@@ -100,13 +100,14 @@ def _seconds(work: Work) -> float:
     return min(taken)
 
 
-def pieces(trainer: Trainer, settings: TrainingSettings) -> list[Piece]:
+def pieces(engine: Engine, settings: TrainingSettings) -> list[Piece]:
     """Return every layer's forward and backward pass, the likelihood and Adam, each alone."""
-    trainer.step()  # Draws what the pieces take, and has every gradient.
+    engine.step()  # Draws what the pieces take, and has every gradient.
+    trainer, indices_b = engine.trainer, engine.batches.order["order"][0, 0]
     model = trainer.model
-    x_bchw = trainer.images.batch(trainer.order[0, 0])
+    x_bchw = engine.images.batch(indices_b)
     z_bl = torch.randn(settings.batch_size, settings.latents)
-    found = [Piece("batch", "other", lambda: trainer.images.batch(trainer.order[0, 0]))]
+    found = [Piece("batch", "other", lambda: engine.images.batch(indices_b))]
     encoder = [*model.encoder.convolutions, nn.Flatten(), *model.encoder.hidden]
     for part, layers, h in (
         ("encoder", [*encoder, model.encoder.posterior], x_bchw),

@@ -468,8 +468,8 @@ def test_a_gpu_is_shared_within_one_process(array, monkeypatch):
     workbench = Workbench(1, Mode(2, 1, 3))
     workbench.open(array, [cell.settings for cell in grid().cells("toy")])
     workbench.train(2, 2)
-    assert [[t.shared.seed for t in group] for group in workbench.trainers] == [[3, 4, 5]] * 3
-    assert [[t.step_number for t in group] for group in workbench.trainers] == [
+    assert [[e.shared.seed for e in group] for group in workbench.engines] == [[3, 4, 5]] * 3
+    assert [[e.step_number for e in group] for group in workbench.engines] == [
         *([0] * 3, [0] * 3, [2] * 3)
     ]
 

@@ -10,18 +10,18 @@ from tiny_training import SETTINGS
 from betagvae.data.arrays import open_array
 from betagvae.model.device import DeviceImages
 from betagvae.model.networks import VariationalAutoencoder
-from betagvae.training.trainer import Trainer
+from betagvae.training.engine import Engine
 
 
 @pytest.fixture
-def trainer(tmp_path):
+def engine(tmp_path):
     images = np.random.default_rng(0).integers(0, 256, (12, 1, 64, 64), dtype=np.uint8)
     path = write_array(tmp_path / "toy.npy", images, splits={"train": (0, 12)})
-    return Trainer(DeviceImages(open_array(path), torch.device("cpu")), [SETTINGS])
+    return Engine(DeviceImages(open_array(path), torch.device("cpu")), [SETTINGS])
 
 
-def test_every_layer_with_weights_is_a_piece(trainer):
-    found = limit.pieces(trainer, SETTINGS)
+def test_every_layer_with_weights_is_a_piece(engine):
+    found = limit.pieces(engine, SETTINGS)
     forward = [piece for piece in found if piece.kind == "forward"]
     model = VariationalAutoencoder(SETTINGS.network, 1, SETTINGS.latents)
     assert len(forward) == len([p for p in model.parameters() if p.dim() == 1])
@@ -35,8 +35,8 @@ def test_every_layer_with_weights_is_a_piece(trainer):
     assert shapes[-1] == (SETTINGS.batch_size, 1, 64, 64)
 
 
-def test_the_sum_stands_beside_the_step(trainer):
-    found = limit.measure(trainer, SETTINGS, rounds=2)
+def test_the_sum_stands_beside_the_step(engine):
+    found = limit.measure(engine, SETTINGS, rounds=2)
     assert {len(taken) for taken in found.values()} == {2}
     text = limit.page(found, SETTINGS, "dsprites", threads=1, rounds=2)
     medians = {key: 1e3 * np.median(taken) for key, taken in found.items()}

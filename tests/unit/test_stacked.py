@@ -21,7 +21,7 @@ from betagvae.model.device import PRECISIONS, DeviceImages, generator, set_up
 from betagvae.model.networks import Discriminator, VariationalAutoencoder, initialise
 from betagvae.records.files import read_csv
 from betagvae.training import run as training
-from betagvae.training.trainer import Trainer, trainers_of
+from betagvae.training.engine import Engine, trainers_of
 
 pytestmark = pytest.mark.any_device
 
@@ -197,7 +197,7 @@ def test_errors_and_gradients_are_those_of_the_modules(precision, network, chann
 
 
 def with_state(parameters, **settings):
-    """Return Adam with its moments where the first step finds them, as `Trainer` makes it."""
+    """Return Adam with its moments where the first step finds them, as `Engine` makes it."""
     adam = torch.optim.Adam(parameters, fused=True, capturable=GPU, **settings)
     for parameter in adam.param_groups[0]["params"]:
         moments = {name: torch.zeros_like(parameter) for name in ("exp_avg", "exp_avg_sq")}
@@ -214,7 +214,7 @@ def test_both_players_gradients_of_a_discriminator(precision):
 
     def losses(logits_sb):
         posterior_sb, prior_sb = logits_sb.chunk(2, dim=-1)
-        reward = objective.REWARDS["log_probability"](posterior_sb).sum()
+        reward = F.logsigmoid(posterior_sb).sum()
         return objective.discriminator_loss(prior_sb, posterior_sb).sum(), reward
 
     logits_sb = stack(on_device)
@@ -331,22 +331,21 @@ def test_a_stack_trains_as_the_modules_do(data):
     """Steps of a stack, of whatever device, against those that a CPU takes one by one."""
     set_up(1)
     images = {name: DeviceImages(open_array(data), torch.device(name)) for name in ("cpu", DEVICE)}
-    stack = Trainer(images[DEVICE], TWO, stacked=True)
-    alone = [Trainer(images["cpu"], [settings]) for settings in TWO]
-    for trainer in alone:
-        trainer.step()
-    for name in stack.noise:  # A GPU draws other numbers from the same seed.
-        stack._draw_if_an_epoch_begins()
-        for i, trainer in enumerate(alone):
-            stack.noise[name][i].copy_(trainer.noise[name][0])
-    for _ in range(2):
-        stack.step()
-    for trainer in alone:
-        trainer.step()
-    for found, (expected,) in zip(stack.means(), [t.means() for t in alone], strict=True):
+    stack = Engine(images[DEVICE], TWO, stacked=True)
+    alone = [Engine(images["cpu"], [settings]) for settings in TWO]
+    stack.batches.seek(0)
+    for i, engine in enumerate(alone):
+        engine.batches.seek(0)
+        for name, noise in stack.batches.noise.items():
+            # A GPU draws other numbers from the same seed.
+            noise[i].copy_(engine.batches.noise[name][0])
+    for engine in (stack, *alone):
+        for _ in range(2):
+            engine.step()
+    for found, (expected,) in zip(stack.means(), [e.means() for e in alone], strict=True):
         assert found == pytest.approx(expected, rel=1e-4, abs=1e-5)
-    for i, trainer in enumerate(alone):
-        assert distance(stack.trained(i).parameters(), trainer.model.parameters()) < 1e-4
+    for i, engine in enumerate(alone):
+        assert distance(stack.trained(i).parameters(), engine.trained(0).parameters()) < 1e-4
 
 
 @pytest.mark.slow
@@ -366,7 +365,7 @@ def test_a_training_that_fails_leaves_those_that_it_is_stacked_with_alone(
     for one, other in zip(read_csv(beside.history), read_csv(alone.history), strict=True):
         assert list(map(float, one.values())) == pytest.approx(list(map(float, other.values())))
     # What is kept beside a failure is at its end: nothing is trained again.
-    monkeypatch.setattr(Trainer, "step", None)
+    monkeypatch.setattr(Engine, "step", None)
     training.train(data, [(fine, beside)])
     assert beside.model.read_bytes() == alone.model.read_bytes()
 
@@ -399,17 +398,17 @@ def test_a_training_gets_the_same_bytes_in_any_stack(tmp_path, precision, networ
     images = DeviceImages(open_array(write_data(tmp_path, channels)), DEVICE)
     changes = {"precision": precision, "network": network, "batch_size": 12}
     settings = [dataclasses.replace(TWO[0], seed=seed, **changes) for seed in range(9)]
-    both, *alone = (Trainer(images, each) for each in (settings, settings[:1], settings[-1:]))
+    both, *alone = (Engine(images, each) for each in (settings, settings[:1], settings[-1:]))
     means = []
-    for trainer in (both, *alone):
+    for engine in (both, *alone):
         for _ in range(7):
-            trainer.step()
-        means.append(trainer.means())
-    for i, trainer, (alone_means,) in zip((0, -1), alone, means[1:], strict=True):
+            engine.step()
+        means.append(engine.means())
+    for i, engine, (alone_means,) in zip((0, -1), alone, means[1:], strict=True):
         assert means[0][i] == pytest.approx(alone_means, rel=1e-5)
         for one, other in zip(
             both.trained(i).state_dict().values(),
-            trainer.trained(0).state_dict().values(),
+            engine.trained(0).state_dict().values(),
             strict=True,
         ):
             assert torch.equal(one, other)

@@ -26,8 +26,8 @@ from betagvae.model.networks import VariationalAutoencoder, initialise
 from betagvae.records.files import read_json
 from betagvae.records.provenance import device_name
 from betagvae.training import run as training
+from betagvae.training.engine import Engine
 from betagvae.training.run import Resume, RunFiles, train
-from betagvae.training.trainer import Trainer
 
 CPU = torch.device("cpu")
 
@@ -39,9 +39,9 @@ def data(tmp_path_factory):
     return write_array(path, images, splits={"train": (0, 14), "test": (14, 20)})
 
 
-def trainer(data, **changes):
+def engine(data, **changes):
     images = DeviceImages(open_array(data), CPU)
-    return Trainer(images, [dataclasses.replace(SETTINGS, **changes)])
+    return Engine(images, [dataclasses.replace(SETTINGS, **changes)])
 
 
 def weights(module):
@@ -62,13 +62,13 @@ def assert_same_results(one, other):
 
 
 def next_batch(run):
-    run._draw_if_an_epoch_begins()
-    return run.order[0, run.batch].flatten()
+    run.batches.seek(run.step_number)
+    return run.batches.order["order"][0, run.batches.number].flatten()
 
 
 def next_noise(run, stream="posterior"):
-    run._draw_if_an_epoch_begins()
-    return run.noise[stream][0, run.batch].squeeze(0)
+    run.batches.seek(run.step_number)
+    return run.batches.noise[stream][0, run.batches.number].squeeze(0)
 
 
 def test_packed_and_plain_batches_agree(tmp_path, data):
@@ -83,7 +83,7 @@ def test_packed_and_plain_batches_agree(tmp_path, data):
 
 
 def test_an_epoch_sees_every_training_image_once_and_none_of_the_test_split(data):
-    run = trainer(data, batch_size=7)
+    run = engine(data, batch_size=7)
     epochs = []
     for _ in range(2):
         batches = []
@@ -96,58 +96,58 @@ def test_an_epoch_sees_every_training_image_once_and_none_of_the_test_split(data
 
 
 def test_beta_one_gamma_zero_is_a_plain_vae_to_the_bit(data):
-    run = trainer(data, beta=1, gamma=0)
-    assert run.discriminator is None
+    run = engine(data, beta=1, gamma=0)
+    assert run.trainer.discriminator is None
     run.step()
 
     plain = VariationalAutoencoder("burgess", 1, 10)
     initialise(plain, generator(0, "autoencoder"))
     plain.to(memory_format=torch.channels_last)
     optimiser = torch.optim.Adam(plain.parameters(), 1e-3, fused=True)
-    x = DeviceImages(open_array(data), CPU).batch(next_batch(trainer(data)))
+    x = DeviceImages(open_array(data), CPU).batch(next_batch(engine(data)))
     mean, log_variance = plain.encoder(x)
-    noise = next_noise(trainer(data))
+    noise = next_noise(engine(data))
     logits = plain.decoder(mean + torch.exp(0.5 * log_variance) * noise)
     error = torch.nn.functional.binary_cross_entropy_with_logits(logits, x, reduction="none")
     kl = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance)
     (error.sum((1, 2, 3)) + kl.sum(1)).mean().backward()
     optimiser.step()
-    assert torch.equal(weights(run.model), weights(plain))
+    assert torch.equal(weights(run.trainer.model), weights(plain))
 
 
 def test_runs_that_share_a_seed_share_weights_and_batches(data):
-    plain, adversarial = trainer(data, gamma=0), trainer(data)
-    assert torch.equal(weights(plain.model), weights(adversarial.model))
+    plain, adversarial = engine(data, gamma=0), engine(data)
+    assert torch.equal(weights(plain.trainer.model), weights(adversarial.trainer.model))
     assert torch.equal(next_batch(plain), next_batch(adversarial))
 
 
 def one_step(data, **changes):
-    run = trainer(data, **changes)
+    run = engine(data, **changes)
     run.step()
     return run
 
 
 def test_the_encoder_alone_feels_the_reward(data):
-    with_reward = one_step(data)
-    without = one_step(data, gamma=0)
+    with_reward = one_step(data).trainer.model
+    without = one_step(data, gamma=0).trainer.model
 
     def gradient(module):
         return torch.cat([parameter.grad.flatten() for parameter in module.parameters()])
 
-    assert torch.equal(gradient(with_reward.model.decoder), gradient(without.model.decoder))
-    assert not torch.equal(gradient(with_reward.model.encoder), gradient(without.model.encoder))
+    assert torch.equal(gradient(with_reward.decoder), gradient(without.decoder))
+    assert not torch.equal(gradient(with_reward.encoder), gradient(without.encoder))
 
 
 def test_the_discriminators_update_depends_on_no_weight_of_eq_7(data):
     one = one_step(data, gamma=10)
     other = one_step(data, gamma=1000, beta=1)
-    assert torch.equal(weights(one.discriminator), weights(other.discriminator))
+    assert torch.equal(weights(one.trainer.discriminator), weights(other.trainer.discriminator))
 
 
-@pytest.mark.parametrize("reward", objective.REWARDS)
+@pytest.mark.parametrize("reward", ["probability", "log_probability", "logit"])
 def test_the_encoder_climbs_towards_what_the_discriminator_takes_for_the_prior(data, reward):
     """With γ overwhelming and D frozen, steps must raise the reward."""
-    run = trainer(data, reward=reward, gamma=1e6, batch_size=14, discriminator_learning_rate=1e-30)
+    run = engine(data, reward=reward, gamma=1e6, batch_size=14, discriminator_learning_rate=1e-30)
     rewards = [run.step()["reward"].item() for _ in range(12)]
     assert rewards[-1] > rewards[0]
 
@@ -171,14 +171,14 @@ GOLDEN_LOSSES = [2993.2500, 2856.1978, 2845.3955]
 
 def test_bfloat16_rounds_products_and_nothing_else(data, monkeypatch):
     """Logits, losses and weights stay float32, and the losses differ by little."""
-    exact, rounded = (trainer(data, seed=1, precision=p) for p in ("float32", "bfloat16"))
+    exact, rounded = (engine(data, seed=1, precision=p) for p in ("float32", "bfloat16"))
     seen = []
-    likelihood = rounded.likelihood
-    monkeypatch.setattr(rounded, "likelihood", lambda *x: seen.append(x) or likelihood(*x))
+    likelihood = rounded.trainer.likelihood
+    monkeypatch.setattr(rounded.trainer, "likelihood", lambda *x: seen.append(x) or likelihood(*x))
     for _ in range(6):
         exact.step(), rounded.step()
     assert {tensor.dtype for tensors in seen for tensor in tensors} == {torch.float32}
-    for module in (rounded.model, rounded.discriminator):
+    for module in (rounded.trainer.model, rounded.trainer.discriminator):
         for parameter in module.parameters():
             assert parameter.dtype == parameter.grad.dtype == torch.float32
     (exact,), (rounded,) = exact.means(), rounded.means()
@@ -231,8 +231,8 @@ def test_the_others_go_on_when_a_training_fails_and_are_not_trained_again(
             (tmp_path / name / file).unlink()  # as Snakemake does when a job fails
 
     stepping = []
-    step = Trainer.step
-    monkeypatch.setattr(Trainer, "step", lambda t: stepping.append(t.shared.seed) or step(t))
+    step = Engine.step
+    monkeypatch.setattr(Engine, "step", lambda e: stepping.append(e.shared.seed) or step(e))
     train(data, runs(learning_rate=1e-3))
     assert stepping == [3] * SETTINGS.steps
     for name in ("a", "c"):
@@ -435,10 +435,10 @@ def test_memory_of_an_evaluation_does_not_grow_with_the_images(tmp_path):
 class PretendedGraph:
     """Stands in for a CUDA graph where there is no GPU: replaying takes the recorded step.
 
-    Recording takes a step, where a GPU takes none; the trainer undoes it either way.
+    Recording takes a step, where a GPU takes none; the engine undoes it either way.
     """
 
-    trainer = None
+    engine = None
 
     @staticmethod
     @contextlib.contextmanager
@@ -446,17 +446,17 @@ class PretendedGraph:
         yield
 
     def replay(self):
-        for name, value in self.trainer._step().items():
-            self.trainer._terms[name].copy_(value)
+        for name, value in self.engine._step().items():
+            self.engine._last[name].copy_(value)
 
 
 def test_nothing_of_the_optimisers_is_left_for_the_first_step_to_make(data):
     """A CUDA graph would make it anew, as zeros, in every replay."""
-    run = trainer(data)
+    run = engine(data)
     run.restore(0, run.state(0))
     for module, optimiser in (
-        (run.model, run.optimiser),
-        (run.discriminator, run.discriminator_optimiser),
+        (run.trainer.model, run.trainer.optimiser),
+        (run.trainer.discriminator, run.trainer.discriminator_optimiser),
     ):
         kept = {id(t) for state in optimiser.state.values() for t in state.values()}
         assert len(kept) == 3 * len(list(module.parameters()))
@@ -469,23 +469,22 @@ def test_nothing_of_the_optimisers_is_left_for_the_first_step_to_make(data):
 @pytest.mark.parametrize("first", [0, 5])
 def test_recording_a_step_leaves_no_trace(data, monkeypatch, gamma, first):
     """What the host does around a CUDA graph, all but the graph itself."""
-    recorded, plain = trainer(data, gamma=gamma), trainer(data, gamma=gamma)
+    recorded, plain = engine(data, gamma=gamma), engine(data, gamma=gamma)
     for _ in range(first):  # the fifth step leaves one batch of its epoch
         plain.step()
     if first:
         plain.means()
         recorded.restore(0, plain.state(0))
-    PretendedGraph.trainer = recorded
+    PretendedGraph.engine = recorded
     monkeypatch.setattr(torch.cuda, "CUDAGraph", PretendedGraph)
     monkeypatch.setattr(torch.cuda, "graph", PretendedGraph.recording)
     monkeypatch.setattr(torch.cuda, "stream", contextlib.nullcontext)
-    monkeypatch.setattr(torch.Tensor, "pin_memory", lambda tensor: tensor)
     monkeypatch.setattr(torch.cuda, "default_stream", lambda device: None)
     recorded._stream = SimpleNamespace(wait_stream=lambda stream: None)
     for _ in range(8):  # epochs have three batches
         recorded.step()
         plain.step()
-    assert torch.equal(weights(recorded.model), weights(plain.model))
+    assert torch.equal(weights(recorded.trainer.model), weights(plain.trainer.model))
     assert recorded.means() == plain.means()
 
 
@@ -507,24 +506,24 @@ def test_a_replayed_step_is_the_step(data, gamma):
     """Recording and replaying must change neither weights nor random numbers nor batches."""
     images = DeviceImages(open_array(data), torch.device("cuda"))
     settings = [dataclasses.replace(each, gamma=gamma) for each in TWO]
-    replayed, plain = (Trainer(images, settings) for _ in "ab")
+    replayed, plain = (Engine(images, settings) for _ in "ab")
     torch.cuda.synchronize()
     for _ in range(8):  # epochs have three batches
         replayed.step()
         with plain.on_stream():
-            plain._draw_if_an_epoch_begins()
-            plain._terms = plain._step()
+            plain.batches.seek(plain.step_number)
+            plain._last = plain._step()
         plain.step_number += 1
         plain._summed += 1
     torch.cuda.synchronize()
-    assert torch.equal(weights(replayed.model), weights(plain.model))
+    assert torch.equal(weights(replayed.trainer.model), weights(plain.trainer.model))
     assert replayed.means() == plain.means()
 
 
 @pytest.mark.gpu
-def test_a_restored_trainer_goes_on_as_if_nothing_had_happened(data, tmp_path):
+def test_a_restored_engine_goes_on_as_if_nothing_had_happened(data, tmp_path):
     images = DeviceImages(open_array(data), torch.device("cuda"))
-    whole, cut, other = (Trainer(images, TWO) for _ in range(3))
+    whole, cut, other = (Engine(images, TWO) for _ in range(3))
     for _ in range(8):
         whole.step()
     for _ in range(5):
@@ -537,4 +536,4 @@ def test_a_restored_trainer_goes_on_as_if_nothing_had_happened(data, tmp_path):
     for _ in range(3):
         other.step()
     whole.means(), other.means()
-    assert torch.equal(weights(whole.model), weights(other.model))
+    assert torch.equal(weights(whole.trainer.model), weights(other.trainer.model))

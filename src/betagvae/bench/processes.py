@@ -18,8 +18,8 @@ from betagvae.evaluation.metrics import BATCH_SIZES, Codes, EvaluationSettings, 
 from betagvae.model.device import PRECISIONS, DeviceImages, generator, set_up
 from betagvae.records.provenance import provenance
 from betagvae.settings.training import TrainingSettings
+from betagvae.training.engine import Engine, take_steps, trainers_of
 from betagvae.training.run import check
-from betagvae.training.trainer import Trainer, take_steps, trainers_of
 
 Span = tuple[float, float]
 """Start and end, seconds on the clock that all processes of the machine share."""
@@ -58,7 +58,7 @@ class Workbench:
         self.number, self.mode = number, mode
         self.device = set_up(mode.threads)
         self.dtype = torch.float32
-        self.trainers: list[list[Trainer]] = []
+        self.engines: list[list[Engine]] = []
 
     def open(self, array: Path, settings: Sequence[TrainingSettings]) -> None:
         """Get ready to train on an array; each training has a seed of its own."""
@@ -66,24 +66,24 @@ class Workbench:
         self.dtype = PRECISIONS[settings[0].precision].dtype
         opened = open_array(array)
         images = DeviceImages(opened, self.device)
-        self.trainers = []
+        self.engines = []
         for s in settings:
             check(opened, s)
             first = s.seed + self.number * self.mode.trainings
             seeds = range(first, first + self.mode.trainings)
             of_seeds = [replace(s, seed=seed) for seed in seeds]
-            trainers = trainers_of(images, of_seeds, [0] * len(of_seeds))
-            self.trainers.append(list(dict.fromkeys(trainer for trainer, _ in trainers)))
+            engines = trainers_of(images, of_seeds, [0] * len(of_seeds))
+            self.engines.append(list(dict.fromkeys(engine for engine, _ in engines)))
 
     def train(self, cell: int, steps: int) -> Span:
-        """Take steps with the trainers of one method."""
-        return self._timed(lambda: take_steps(self.trainers[cell], steps))
+        """Take steps with the engines of one method."""
+        return self._timed(lambda: take_steps(self.engines[cell], steps))
 
     def profile(self, cell: int, steps: int) -> Profile:
-        """Take steps on a GPU with the trainers of one method; return where their time went."""
+        """Take steps on a GPU with the engines of one method; return where their time went."""
 
         def work() -> None:
-            take_steps(self.trainers[cell], steps)
+            take_steps(self.engines[cell], steps)
             self._wait()
 
         self._wait()
@@ -91,10 +91,11 @@ class Workbench:
 
     def evaluate(self, cell: int, batches: int) -> Span:
         """Evaluate batches of training images with a model of one method."""
-        trainer = self.trainers[cell][0]
+        engine = self.engines[cell][0]
+        trainer, split = engine.trainer, engine.images.splits["train"]
         images = batches * BATCH_SIZES[self.device.type]
-        indices_n = torch.arange(images) % len(trainer.train_split) + trainer.train_split.start
-        codes = Codes(trainer.model, trainer.images, indices_n)
+        indices_n = torch.arange(images) % len(split) + split.start
+        codes = Codes(trainer.model, engine.images, indices_n)
         measured_n = torch.ones(images, dtype=torch.bool)
         noise = generator(0, "posterior", self.device)
         settings = EvaluationSettings(self.mode.threads, precision=trainer.shared.precision)

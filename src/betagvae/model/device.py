@@ -93,7 +93,7 @@ def computing_in(precision: str, device: torch.device) -> torch.autocast:
     reaches as far as float32.
     """
     enabled = PRECISIONS[precision].dtype == torch.bfloat16
-    # No weight is used twice in a step.
+    # Hardly a weight is used twice in a step.
     return torch.autocast(device.type, torch.bfloat16, enabled=enabled, cache_enabled=False)
 
 

@@ -182,7 +182,7 @@ class VariationalAutoencoder(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """D(z) of the paper's Fig. 3: B×L codes to B logits, positive for "from the prior".
+    """D(z) of the paper's Fig. 3: B×L codes to B logits, positive for "a reference code".
 
     A multi-layer perceptron with leaky ReLU 0.2 and without batch normalisation, as in
     FactorVAE (Kim & Mnih 2018, appendix A); the paper does not describe its own.
@@ -197,9 +197,17 @@ class Discriminator(nn.Module):
         """Return one logit a code: the shape of the codes without the latents."""
         return self.layers(z_bl).float().squeeze(-1)
 
-    def gradients(self, loss: Tensor) -> Sequence[Tensor]:
-        """Return the gradient of a loss for every parameter; its graph remains for others."""
-        return torch.autograd.grad(loss, list(self.parameters()), retain_graph=True)
+    def descend(self, loss: Tensor, adam: torch.optim.Adam) -> None:
+        """Take the optimiser's step down a loss; no gradient reaches any other weights."""
+        descend(adam, torch.autograd.grad(loss, list(self.parameters())))
+
+
+def descend(adam: torch.optim.Adam, gradients: Sequence[Tensor]) -> None:
+    """Take the optimiser's step down gradients, one for each of its parameters."""
+    (settings,) = adam.param_groups
+    for parameter, gradient in zip(settings["params"], gradients, strict=True):
+        parameter.grad = gradient
+    adam.step()
 
 
 def initialise(module: nn.Module, generator: torch.Generator) -> None:

@@ -139,8 +139,9 @@ class TrainingSettings:
                 f"training.steps ({self.steps}) must be a multiple of training.log_every "
                 f"({self.log_every})"
             )
-        if self.gamma and self.tc_density_ratio:
-            raise UserError("a training has one discriminator: set gamma or tc_density_ratio to 0")
+        if sum(bool(getattr(self, weight)) for weight in ADVERSARIAL) > 1:
+            weights = " or ".join(ADVERSARIAL)
+            raise UserError(f"a training has one discriminator: set {weights} to 0")
 
     @property
     def adversarial(self) -> bool:

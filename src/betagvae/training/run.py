@@ -20,8 +20,8 @@ from betagvae.model.device import DeviceImages, set_up
 from betagvae.records.files import sha256, whole_file, write_csv, write_json
 from betagvae.records.provenance import device_name, packages, provenance
 from betagvae.settings.training import TrainingSettings
+from betagvae.training.engine import Engine, take_steps, trainers_of
 from betagvae.training.memory import check_memory
-from betagvae.training.trainer import Trainer, take_steps, trainers_of
 
 log = logging.getLogger(__name__)
 
@@ -215,7 +215,7 @@ class History:
 
     def __init__(
         self,
-        trainer: Trainer,
+        trainer: Engine,
         number: int,
         files: RunFiles,
         resume: Resume,
