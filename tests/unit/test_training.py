@@ -27,7 +27,8 @@ from betagvae.records.files import read_json
 from betagvae.records.provenance import device_name
 from betagvae.training import run as training
 from betagvae.training.engine import Engine
-from betagvae.training.run import Resume, RunFiles, train
+from betagvae.training.resume import Resume
+from betagvae.training.run import RunFiles, train
 
 CPU = torch.device("cpu")
 

@@ -1,18 +1,13 @@
 """Trainings from first step to files, one or several side by side."""
 
-import logging
-import math
-import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors.torch import save_file
-from tqdm import tqdm
 
 from betagvae.data.arrays import ImageArray, open_array
 from betagvae.errors import UserError
@@ -20,80 +15,20 @@ from betagvae.model.device import DeviceImages, set_up
 from betagvae.records.files import sha256, whole_file, write_csv, write_json
 from betagvae.records.provenance import device_name, packages, provenance
 from betagvae.settings.training import TrainingSettings
-from betagvae.training.engine import Engine, take_steps, trainers_of
+from betagvae.training.engine import take_steps, trainers_of
+from betagvae.training.files import RunFiles
+from betagvae.training.history import History, Progress
 from betagvae.training.memory import check_memory
-
-log = logging.getLogger(__name__)
-
-
-class Resume:
-    """A scratch file from which a cut run goes on.
-
-    It is kept beside the results but is none of them, so nobody deletes it with a failed job.
-    """
-
-    def __init__(self, path: Path, identity: dict[str, Any], every_seconds: float) -> None:
-        self.path = path
-        self.identity = identity
-        self.every_seconds = every_seconds
-        self._saved = time.monotonic()
-
-    def load(self) -> dict[str, Any] | None:
-        """Return the saved state, on the CPU; None without one, or when it is of another run."""
-        if not self.path.exists():
-            return None
-        try:
-            # Random streams take their state from the CPU, whatever device they are on.
-            saved = torch.load(self.path, map_location="cpu", weights_only=True)
-        except Exception as error:
-            log.warning("%s cannot be read (%s): starting over", self.path, error)
-            return None
-        if saved["identity"] != self.identity:
-            log.warning("%s is of another configuration or machine: starting over", self.path)
-            return None
-        return saved
-
-    @property
-    def due(self) -> bool:
-        """Whether the last saving was not only a moment ago."""
-        return time.monotonic() - self._saved >= self.every_seconds
-
-    def save(self, state: dict[str, Any]) -> None:
-        """Save, in place of what was saved before."""
-        with whole_file(self.path) as part:
-            torch.save({"identity": self.identity, **state}, part)
-        self._saved = time.monotonic()
-
-    def remove(self) -> None:
-        """Remove the file, once the results are written."""
-        self.path.unlink(missing_ok=True)
+from betagvae.training.resume import Resume
 
 
 @dataclass(frozen=True)
-class RunFiles:
-    """The folder that the results of one training go to, and the files in it."""
+class Run:
+    """A training under way, and where its results go."""
 
-    folder: Path
-
-    @property
-    def model(self) -> Path:
-        """Weights, safetensors."""
-        return self.folder / "model.safetensors"
-
-    @property
-    def history(self) -> Path:
-        """Every term over time, CSV."""
-        return self.folder / "history.csv"
-
-    @property
-    def record(self) -> Path:
-        """How the training came about, JSON."""
-        return self.folder / "training.json"
-
-    @property
-    def resume(self) -> Path:
-        """What a cut training goes on from; see `Resume`."""
-        return self.folder / "model.resume.pt"
+    history: History
+    files: RunFiles
+    resume: Resume
 
 
 def train(
@@ -125,35 +60,27 @@ def train(
     array = open_array(data)
     check_runs(array, runs)
     check_memory(array, [settings for settings, _ in runs], device)
+    started = _start(array, runs, resume_seconds, device)
+    train_to_the_end(started)
+    finish(started, array, device)
+
+
+def _start(
+    array: ImageArray,
+    runs: Sequence[tuple[TrainingSettings, RunFiles]],
+    resume_seconds: float,
+    device: torch.device,
+) -> list[Run]:
+    """Return the trainings at their first step, or where they were cut."""
     images = DeviceImages(array, device)
     resumes = [_resume(array, settings, files, resume_seconds, device) for settings, files in runs]
     saved = [resume.load() for resume in resumes]
     steps = [state["trainer"]["step_number"] if state else 0 for state in saved]
-    trainers = trainers_of(images, [settings for settings, _ in runs], steps)
-    histories = [
-        History(*trainer, files, resume, state)
-        for trainer, (_, files), resume, state in zip(trainers, runs, resumes, saved, strict=True)
+    engines = trainers_of(images, [settings for settings, _ in runs], steps)
+    return [
+        Run(History(*engine, state), files, resume)
+        for engine, (_, files), resume, state in zip(engines, runs, resumes, saved, strict=True)
     ]
-    train_to_the_end(histories)
-    finish(histories, array, device)
-
-
-def finish(histories: Sequence["History"], array: ImageArray, device: torch.device) -> None:
-    """Write the results of all trainings that did not fail; then raise `UserError` if one did."""
-    failures = [history.failure for history in histories if history.failure]
-    done = [history for history in histories if not history.failure]
-    if failures:
-        for history in done:
-            history.resume.save(history.state())
-    for history in done:
-        _write_results(history, array, device, len(histories))
-    if failures:
-        kept = (
-            f"; {len(done)} beside it are done and kept while their settings stay" if done else ""
-        )
-        raise UserError(f"{'; '.join(failures)}: lower training.learning_rate{kept}")
-    for history in histories:
-        history.resume.remove()
 
 
 def _resume(
@@ -172,20 +99,60 @@ def _resume(
     return Resume(files.resume, identity, every_seconds)
 
 
-def _write_results(
-    history: "History", array: ImageArray, device: torch.device, side_by_side: int
-) -> None:
-    files, settings = history.files, history.settings
+def train_to_the_end(runs: Sequence[Run]) -> None:
+    """Take the steps of all trainings in turns, until each is finished or has failed.
+
+    Means stay on the device until a row is due, so that no step waits for the one before. In a
+    stack the steps of a training that has failed go on beside the others, and count for nothing.
+    """
+    progress = Progress([run.history for run in runs])
+    mark = time.monotonic()
+    while active := [run for run in runs if run.history.left]:
+        histories = [run.history for run in active]
+        engines = list(dict.fromkeys(history.engine for history in histories))
+        take_steps(engines, histories[0].settings.log_every)
+        means = {engine: engine.means() for engine in engines}
+        for history in histories:
+            history.add_row(means[history.engine][history.number])
+        now = time.monotonic()
+        for run in active:
+            run.history.seconds += now - mark
+            if run.resume.due and not run.history.failure:
+                run.resume.save(run.history.state())
+        mark = now
+        progress.show()
+
+
+def finish(runs: Sequence[Run], array: ImageArray, device: torch.device) -> None:
+    """Write the results of all trainings that did not fail; then raise `UserError` if one did."""
+    failures = [run.history.failure for run in runs if run.history.failure]
+    done = [run for run in runs if not run.history.failure]
+    if failures:
+        for run in done:
+            run.resume.save(run.history.state())
+    for run in done:
+        _write_results(run, array, device, len(runs))
+    if failures:
+        kept = (
+            f"; {len(done)} beside it are done and kept while their settings stay" if done else ""
+        )
+        raise UserError(f"{'; '.join(failures)}: lower training.learning_rate{kept}")
+    for run in runs:
+        run.resume.remove()
+
+
+def _write_results(run: Run, array: ImageArray, device: torch.device, side_by_side: int) -> None:
+    history, files = run.history, run.files
     write_csv(files.history, history.rows)
-    weights = history.trainer.trained(history.number).state_dict()
+    weights = history.engine.trained(history.number).state_dict()
     with whole_file(files.model) as part:
         save_file({name: value.contiguous() for name, value in weights.items()}, part)
     record = {
-        "settings": asdict(settings),
+        "settings": asdict(history.settings),
         "data": dict(array.metadata),
         "weights": {"sha256": sha256(files.model)},
         "seconds": round(history.seconds, 3),
-        "steps_per_second": round(settings.steps / history.seconds, 2),
+        "steps_per_second": round(history.settings.steps / history.seconds, 2),
         "trained_side_by_side": side_by_side,
         "provenance": provenance(device),
     }
@@ -208,118 +175,3 @@ def check(array: ImageArray, settings: TrainingSettings) -> None:
             f"{array.dataset} has fewer training images than one batch of {settings.batch_size}: "
             "make the array with more images or lower training.batch_size"
         )
-
-
-class History:
-    """The rows of one training's history, each the mean of every term over `log_every` steps."""
-
-    def __init__(
-        self,
-        trainer: Engine,
-        number: int,
-        files: RunFiles,
-        resume: Resume,
-        saved: dict[str, Any] | None,
-    ) -> None:
-        """Begin the history of a trainer's training of a number, or go on from what is saved."""
-        self.trainer, self.number, self.files, self.resume = trainer, number, files, resume
-        self.settings = trainer.settings[number]
-        self.rows: list[dict[str, float]] = []
-        self.seconds = 0.0
-        self.failure: str | None = None
-        if saved:
-            trainer.restore(number, saved["trainer"])
-            self.rows, self.seconds = saved["rows"], saved["seconds"]
-            log.info("%s: going on from step %d", self.name, trainer.step_number)
-        else:
-            log.info("%s: starting", self.name)
-
-    @property
-    def name(self) -> str:
-        """The training in words."""
-        s = self.settings
-        return f"β = {s.beta:g}, γ = {s.gamma:g}, seed {s.seed}"
-
-    @property
-    def left(self) -> int:
-        """Steps that are still to be taken."""
-        return 0 if self.failure else self.settings.steps - self.trainer.step_number
-
-    def add_row(self, means: dict[str, float]) -> None:
-        """Note the means of the terms since the last row."""
-        step = self.trainer.step_number
-        self.rows.append({"step": step, **means})
-        if not math.isfinite(loss := self.rows[-1]["loss"]):
-            self.failure = f"{self.name}: the loss is {loss} at step {step}"
-            log.warning("%s; it ends here", self.failure)
-
-    def save_if_due(self) -> None:
-        """Save what a cut training goes on from, if it is time; never what has failed."""
-        if not self.failure and self.resume.due:
-            self.resume.save(self.state())
-
-    def state(self) -> dict[str, Any]:
-        """Return all that a cut training goes on from."""
-        return {
-            "trainer": self.trainer.state(self.number),
-            "rows": self.rows,
-            "seconds": self.seconds,
-        }
-
-
-def train_to_the_end(histories: Sequence[History]) -> None:
-    """Take the steps of all trainers in turns, until each training is finished or has failed.
-
-    Terms stay on the device until a row is due, so that no step waits for the one before. In a
-    stack the steps of a training that has failed go on beside the others, and count for nothing.
-    """
-    progress = Progress(histories)
-    mark = time.monotonic()
-    while active := [history for history in histories if history.left]:
-        trainers = list(dict.fromkeys(history.trainer for history in active))
-        take_steps(trainers, active[0].settings.log_every)
-        means = {trainer: trainer.means() for trainer in trainers}
-        for history in active:
-            history.add_row(means[history.trainer][history.number])
-        now = time.monotonic()
-        for history in active:
-            history.seconds += now - mark
-            history.save_if_due()
-        mark = now
-        progress.show()
-
-
-class Progress:
-    """A bar for a person at a terminal, a line every half minute for a log; steps of all runs."""
-
-    def __init__(self, histories: Sequence[History]) -> None:
-        self.histories = histories
-        self.first = self._steps()
-        self.started = self.logged = time.monotonic()
-        self.bar = tqdm(
-            total=self.first + self._left(),
-            initial=self.first,
-            unit="step",
-            disable=not sys.stderr.isatty(),
-        )
-
-    def _steps(self) -> int:
-        return sum(history.trainer.step_number for history in self.histories)
-
-    def _left(self) -> int:
-        return sum(history.left for history in self.histories)
-
-    def show(self) -> None:
-        """Tell the speed, the time left and where the first training's terms of eq. 7 stand."""
-        step, left = self._steps(), self._left()
-        self.bar.update(step - self.bar.n)
-        now = time.monotonic()
-        if self.bar.disable and (now - self.logged > 30 or not left):
-            speed = (step - self.first) / (now - self.started)
-            first = self.histories[0]
-            log.info(
-                "step %d of %d, %.1f steps/s, %.0f s left; %s: reconstruction error %.3f, KL %.3f",
-                *(step, step + left, speed, left / speed, first.name),
-                *(first.rows[-1]["reconstruction_error"], first.rows[-1]["kl"]),
-            )
-            self.logged = now
