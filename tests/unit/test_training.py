@@ -26,7 +26,8 @@ from betagvae.model.networks import VariationalAutoencoder, initialise
 from betagvae.records.files import read_json
 from betagvae.records.provenance import device_name
 from betagvae.training import run as training
-from betagvae.training.engine import Engine
+from betagvae.training.engine import Engine, alike
+from betagvae.training.history import name_of
 from betagvae.training.resume import Resume
 from betagvae.training.run import RunFiles, train
 
@@ -145,12 +146,84 @@ def test_the_discriminators_update_depends_on_no_weight_of_eq_7(data):
     assert torch.equal(weights(one.trainer.discriminator), weights(other.trainer.discriminator))
 
 
-@pytest.mark.parametrize("reward", ["probability", "log_probability", "logit"])
-def test_the_encoder_climbs_towards_what_the_discriminator_takes_for_the_prior(data, reward):
-    """With γ overwhelming and D frozen, steps must raise the reward."""
-    run = engine(data, reward=reward, gamma=1e6, batch_size=14, discriminator_learning_rate=1e-30)
-    rewards = [run.step()["reward"].item() for _ in range(12)]
-    assert rewards[-1] > rewards[0]
+@pytest.mark.parametrize(
+    ("changes", "column", "sign"),
+    [
+        *(({"gamma": 1e6, "reward": r}, "reward", 1) for r in ("probability", "logit")),
+        ({"gamma": 1e6, "reward": "log_probability"}, "reward", 1),
+        ({"gamma": 0, "tc_density_ratio": 1e6}, "tc_density_ratio", -1),
+        ({"gamma": 0, "tc_weighted_sampling": 1e6}, "tc_weighted_sampling", -1),
+    ],
+)
+def test_a_term_that_outweighs_all_others_goes_where_it_should(data, changes, column, sign):
+    """With D frozen and one batch: rewards are to rise, and total correlations to fall."""
+    run = engine(data, **changes, batch_size=14, discriminator_learning_rate=1e-30)
+    run.batches.seek(0)
+    batch = run.batches.next()
+    found = [run.trainer.step(batch)[column].item() for _ in range(12)]
+    assert sign * (found[-1] - found[0]) > 0
+
+
+def test_two_seeds_start_from_different_weights(data):
+    one, other = engine(data, seed=0).trainer, engine(data, seed=1).trainer
+    for player in ("model", "discriminator"):
+        for a, b in zip(
+            *(getattr(trainer, player).parameters() for trainer in (one, other)), strict=True
+        ):
+            assert a.dim() == 1 or not torch.equal(a, b)  # biases start at 0
+
+
+def test_the_total_correlation_s_streams_shift_no_other(data):
+    plain, permuted = engine(data, gamma=0), engine(data, gamma=0, tc_density_ratio=1)
+    assert torch.equal(weights(plain.trainer.model), weights(permuted.trainer.model))
+    assert torch.equal(next_batch(plain), next_batch(permuted))
+    assert torch.equal(next_noise(plain), next_noise(permuted))
+    order, second = permuted.batches.order.values()
+    assert second.unique().numel() == second.numel()
+    assert not torch.equal(order, second)
+    streams = permuted.batches.noise
+    assert list(streams) == ["posterior", "second posterior", "permutation"]
+    assert len({noise.flatten()[0].item() for noise in streams.values()}) == 3
+
+
+def test_the_discriminator_is_shown_permuted_codes_of_the_second_batch(data):
+    run = engine(data, gamma=0, tc_density_ratio=1)
+    run.batches.seek(0)
+    indices = run.batches.order["second order"][0, 0]
+    with torch.no_grad():
+        mean, log_variance = run.trainer.model.encoder(run.images.batch(indices))
+        noise = run.batches.noise["second posterior"][0, 0]
+        z = objective.sample_posterior(mean, log_variance, noise)
+    found = run.trainer._reference_codes(run.batches.next()).squeeze(0)
+    torch.testing.assert_close(found.sort(0).values, z.sort(0).values)
+    assert not torch.equal(found, z)
+    assert not found.requires_grad
+
+
+@pytest.mark.parametrize("weight", ["tc_density_ratio", "tc_weighted_sampling"])
+def test_a_history_adds_up_to_the_loss(data, tmp_path, weight):
+    train_one(data, tmp_path, gamma=0, beta=1, **{weight: 5})
+    with (tmp_path / "history.csv").open() as file:
+        for row in csv.DictReader(file):
+            value = float(row["reconstruction_error"]) + float(row["kl"]) + 5 * float(row[weight])
+            assert value == pytest.approx(float(row["loss"]), rel=1e-5)
+
+
+def test_trainings_of_the_same_terms_are_alike():
+    def changed(**changes):
+        return alike(dataclasses.replace(SETTINGS, **changes))
+
+    assert changed() == changed(beta=1, gamma=3, seed=7)
+    kinds = [changed(), changed(gamma=0), changed(learning_rate=1), changed(reward="logit")]
+    kinds += [changed(gamma=0, tc_density_ratio=1), changed(tc_weighted_sampling=1)]
+    assert len(set(kinds)) == len(kinds)
+    assert kinds[-1] == changed(gamma=1, tc_weighted_sampling=2)
+
+
+def test_a_training_is_named_by_what_weighs_in_it():
+    assert name_of(SETTINGS) == "β = 4, γ = 10, seed 0"
+    factor = dataclasses.replace(SETTINGS, beta=1, gamma=0, tc_density_ratio=35)
+    assert name_of(factor) == "β = 1, γ = 0, tc_density_ratio = 35, seed 0"
 
 
 def test_the_golden_history(data, tmp_path):
@@ -200,6 +273,7 @@ def test_a_model_gets_the_same_bytes_alone_and_beside_others(data, tmp_path, pre
     """Other seeds, methods with and without a discriminator, and pairs of Table 1."""
     trainings = [(1, 0, 0), (4, 0, 0), (4, 10, 0), (4, 10, 1), (2, 2, 1), (1, 0, 1)]
     changes = [dict(zip(("beta", "gamma", "seed"), words, strict=True)) for words in trainings]
+    changes += [{"gamma": 0, "tc_density_ratio": 6}, {"gamma": 0, "tc_weighted_sampling": 5}]
     changes = [{**changed, "precision": precision} for changed in changes]
     train(data, [a_run(tmp_path / f"beside{i}", **changed) for i, changed in enumerate(changes)])
     for i, changed in enumerate(changes):
@@ -207,7 +281,7 @@ def test_a_model_gets_the_same_bytes_alone_and_beside_others(data, tmp_path, pre
         assert_same_results(tmp_path / f"beside{i}", tmp_path / f"alone{i}")
         record = read_json(tmp_path / f"beside{i}" / "training.json")
         assert record["settings"].items() >= changed.items()
-        assert record["trained_side_by_side"] == 6
+        assert record["trained_side_by_side"] == 8
 
 
 def test_the_others_go_on_when_a_training_fails_and_are_not_trained_again(
@@ -327,6 +401,8 @@ def test_unusable_settings_end_in_one_line(data, tmp_path):
         train_one(data, tmp_path, batch_size=15)
     with pytest.raises(UserError, match=r"multiple of training\.log_every"):
         train_one(data, tmp_path, steps=7)
+    with pytest.raises(UserError, match="one discriminator: set gamma or tc_density_ratio to 0"):
+        train_one(data, tmp_path, tc_density_ratio=1)
 
 
 def test_damaged_weights_are_refused(data, tmp_path):
@@ -451,6 +527,12 @@ class PretendedGraph:
             self.engine._last[name].copy_(value)
 
 
+METHODS = [
+    *({"gamma": 0}, {"gamma": 10}),
+    *({"gamma": 0, "tc_density_ratio": 6}, {"gamma": 0, "tc_weighted_sampling": 5}),
+]
+
+
 def test_nothing_of_the_optimisers_is_left_for_the_first_step_to_make(data):
     """A CUDA graph would make it anew, as zeros, in every replay."""
     run = engine(data)
@@ -466,11 +548,11 @@ def test_nothing_of_the_optimisers_is_left_for_the_first_step_to_make(data):
         assert now == kept
 
 
-@pytest.mark.parametrize("gamma", [0, 10])
+@pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("first", [0, 5])
-def test_recording_a_step_leaves_no_trace(data, monkeypatch, gamma, first):
+def test_recording_a_step_leaves_no_trace(data, monkeypatch, method, first):
     """What the host does around a CUDA graph, all but the graph itself."""
-    recorded, plain = engine(data, gamma=gamma), engine(data, gamma=gamma)
+    recorded, plain = engine(data, **method), engine(data, **method)
     for _ in range(first):  # the fifth step leaves one batch of its epoch
         plain.step()
     if first:
@@ -502,11 +584,11 @@ TWO = [dataclasses.replace(SETTINGS, beta=beta, gamma=3, seed=beta) for beta in 
 
 
 @pytest.mark.gpu
-@pytest.mark.parametrize("gamma", [0, 10])
-def test_a_replayed_step_is_the_step(data, gamma):
+@pytest.mark.parametrize("method", METHODS)
+def test_a_replayed_step_is_the_step(data, method):
     """Recording and replaying must change neither weights nor random numbers nor batches."""
     images = DeviceImages(open_array(data), torch.device("cuda"))
-    settings = [dataclasses.replace(each, gamma=gamma) for each in TWO]
+    settings = [dataclasses.replace(each, **method) for each in TWO]
     replayed, plain = (Engine(images, settings) for _ in "ab")
     torch.cuda.synchronize()
     for _ in range(8):  # epochs have three batches

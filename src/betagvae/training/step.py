@@ -4,7 +4,6 @@ Shape suffixes: S trainings that advance together, B images of each, N images of
 """
 
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
 
 import torch
 from torch import Tensor, nn
@@ -38,16 +37,16 @@ class Trainer:
         self.terms = objective.terms_of(self.shared)
         self.reference = objective.reference_of(self.terms)
         self.likelihood = self.model.likelihood(self.shared.likelihood)
-        self.device = next(self.model.parameters()).device
+        device = next(self.model.parameters()).device
         self.weights_s1 = [
-            torch.tensor([[objective.signed_weight(term, s)] for s in settings], device=self.device)
+            torch.tensor([[objective.signed_weight(term, s)] for s in settings], device=device)
             for term in self.terms
         ]
 
     def step(self, batch: Batch) -> dict[str, Tensor]:
         """Take a step of both optimisers; return S means over the batch, by column."""
         x_nchw = batch.images[0]
-        with self._precision():
+        with computing_in(self.shared.precision, x_nchw.device):
             moments_sbl, z_sbl = self._encode(x_nchw, batch.noise["posterior"])
             logits_nchw = self.model.decoder(z_sbl.flatten(0, 1))
             posterior_sb, reference_sb = self._judge(z_sbl, batch)
@@ -66,17 +65,12 @@ class Trainer:
             means = [loss_s.detach(), *means, *judged, *encoded.kl_bl.mean(1).t()]
         return dict(zip(self.columns, means, strict=True))
 
-    def _train_discriminator(
-        self, posterior_sb: Tensor, reference_sb: Tensor
-    ) -> tuple[Tensor, ...]:
-        """Take its optimiser's step; return its loss, and how much of the codes it told right."""
+    def _train_discriminator(self, posterior_sb: Tensor, reference_sb: Tensor) -> list[Tensor]:
+        """Take its optimiser's step; return its loss, and what share of codes it told right."""
         loss_s = objective.discriminator_loss(reference_sb, posterior_sb)
         self.discriminator.descend(loss_s.sum(), self.discriminator_optimiser)
         right_s = (reference_sb > 0).float().mean(1) + (posterior_sb < 0).float().mean(1)
         return [loss_s.detach(), right_s / 2]
-
-    def _precision(self) -> AbstractContextManager[object]:
-        return computing_in(self.shared.precision, self.device)
 
     def _encode(self, x_nchw: Tensor, noise_sbl: Tensor) -> tuple[list[Tensor], Tensor]:
         """Return mean and log variance of q(z|x), and a sample of it."""
