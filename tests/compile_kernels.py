@@ -121,7 +121,8 @@ def judge(precision):
     for parameter in stack.parameters():
         moments = {name: torch.zeros_like(parameter) for name in ("exp_avg", "exp_avg_sq")}
         adam.state[parameter] = {"step": torch.zeros(()), **moments}
-    stack.descend(loss, adam)
+    stack.differentiate(loss)
+    stack.descend(adam)
 
 
 def gathered(channels, images, dtype=torch.float32):

@@ -219,7 +219,8 @@ def test_both_players_gradients_of_a_discriminator(precision):
 
     logits_sb = stack(on_device)
     loss, reward = losses(logits_sb)
-    stack.descend(loss, adam)
+    stack.differentiate(loss)
+    stack.descend(adam)
     # The first moment after one step.
     found = [adam.state[parameter]["exp_avg"] / (1 - 0.9) for parameter in stack.parameters()]
     (of_codes,) = torch.autograd.grad(reward, on_device)
@@ -247,7 +248,8 @@ def test_a_discriminator_descends_as_with_pytorch_s_adam(precision):
     for _ in range(3):
         codes = torch.randn(TRAININGS, 2 * BATCH, LATENTS, generator=random)
         logits_sb = stack(codes.to(DEVICE).requires_grad_())
-        stack.descend(objective.discriminator_loss(*logits_sb.chunk(2, dim=1)).sum(), adam)
+        stack.differentiate(objective.discriminator_loss(*logits_sb.chunk(2, dim=1)).sum())
+        stack.descend(adam)
         for i, (model, optimiser) in enumerate(zip(models, alone, strict=True)):
             optimiser.zero_grad()
             logits_b = model.layers(codes[i].double()).squeeze(1)

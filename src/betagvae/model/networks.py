@@ -197,17 +197,20 @@ class Discriminator(nn.Module):
         """Return one logit a code: the shape of the codes without the latents."""
         return self.layers(z_bl).float().squeeze(-1)
 
-    def descend(self, loss: Tensor, adam: torch.optim.Adam) -> None:
-        """Take the optimiser's step down a loss; no gradient reaches any other weights."""
-        descend(adam, torch.autograd.grad(loss, list(self.parameters())))
+    def differentiate(self, loss: Tensor) -> None:
+        """Keep the gradients of a loss, whose graph remains for others, for `descend`."""
+        weights = list(self.parameters())
+        set_gradients(weights, torch.autograd.grad(loss, weights, retain_graph=True))
+
+    def descend(self, adam: torch.optim.Adam) -> None:
+        """Take the optimiser's step."""
+        adam.step()
 
 
-def descend(adam: torch.optim.Adam, gradients: Sequence[Tensor]) -> None:
-    """Take the optimiser's step down gradients, one for each of its parameters."""
-    (settings,) = adam.param_groups
-    for parameter, gradient in zip(settings["params"], gradients, strict=True):
-        parameter.grad = gradient
-    adam.step()
+def set_gradients(weights: Sequence[Tensor], gradients: Sequence[Tensor]) -> None:
+    """Give the weights what an optimiser's step takes."""
+    for weight, gradient in zip(weights, gradients, strict=True):
+        weight.grad = gradient
 
 
 def initialise(module: nn.Module, generator: torch.Generator) -> None:

@@ -272,13 +272,12 @@ class StackedDiscriminator(Stacked):
         self._logits = _ByJacobian.apply(codes_sbl, h.squeeze(2), self._derivatives[0].float())
         return self._logits
 
-    def descend(self, loss: Tensor, adam: torch.optim.Adam) -> None:
-        """Take the optimiser's step down a loss of the last logits.
+    def differentiate(self, loss: Tensor) -> None:
+        """Keep the derivatives of a loss for the last logits, which is all that `descend` needs."""
+        (self._scale_sb,) = torch.autograd.grad(loss, self._logits, retain_graph=True)
 
-        Nothing else reads the weights until the next call: the derivatives of the logits for the
-        codes, which is all that other losses need, are known.
-        """
-        (scale_sb,) = torch.autograd.grad(loss, self._logits, retain_graph=True)
+    def descend(self, adam: torch.optim.Adam) -> None:
+        """Take the optimiser's step down the last loss; its gradients are never written."""
         states = [adam.state[parameter] for parameter in self.stack]
         torch._foreach_add_([state["step"] for state in states], 1)
         (settings,) = adam.param_groups
@@ -291,7 +290,7 @@ class StackedDiscriminator(Stacked):
             changed[::2], changed[1::2], self._inputs, self._derivatives[1:], strict=True
         ):
             kernels.descend(
-                *(derivative, h, scale_sb, weight, bias),
+                *(derivative, h, self._scale_sb, weight, bias),
                 *(rates, settings["betas"], settings["eps"], self.arithmetic),
             )
 

@@ -4,13 +4,14 @@ Shape suffixes: S trainings that advance together, B images of each, N images of
 """
 
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
 from betagvae.model import objective
 from betagvae.model.device import computing_in
-from betagvae.model.networks import descend
+from betagvae.model.networks import set_gradients
 from betagvae.settings.training import TrainingSettings
 from betagvae.training.batches import Batch
 
@@ -38,6 +39,7 @@ class Trainer:
         self.reference = objective.reference_of(self.terms)
         self.likelihood = self.model.likelihood(self.shared.likelihood)
         device = next(self.model.parameters()).device
+        self._precision = partial(computing_in, self.shared.precision, device)
         self.weights_s1 = [
             torch.tensor([[objective.signed_weight(term, s)] for s in settings], device=device)
             for term in self.terms
@@ -46,29 +48,34 @@ class Trainer:
     def step(self, batch: Batch) -> dict[str, Tensor]:
         """Take a step of both optimisers; return S means over the batch, by column."""
         x_nchw = batch.images[0]
-        with computing_in(self.shared.precision, x_nchw.device):
+        with self._precision():
             moments_sbl, z_sbl = self._encode(x_nchw, batch.noise["posterior"])
             logits_nchw = self.model.decoder(z_sbl.flatten(0, 1))
-            posterior_sb, reference_sb = self._judge(z_sbl, batch)
         reconstruction_sb = self.likelihood(logits_nchw, x_nchw).unflatten(0, z_sbl.shape[:2])
+        with self._precision():
+            posterior_sb, reference_sb = self._judge(z_sbl, batch)
         encoded = objective.Encoded(*moments_sbl, z_sbl, posterior_sb, self.images)
         values_sb = [term.values(encoded) for term in self.terms]
         loss_s = objective.loss(reconstruction_sb, zip(self.weights_s1, values_sb, strict=True))
 
         # Both gradients see the same networks, and no loss reaches the other player's weights.
-        weights, adversarial = list(self.model.parameters()), self.discriminator is not None
-        gradients = torch.autograd.grad(loss_s.sum(), weights, retain_graph=adversarial)
-        judged = self._train_discriminator(posterior_sb, reference_sb) if adversarial else []
-        descend(self.optimiser, gradients)
+        judged = (
+            [] if self.discriminator is None else self._differentiate(posterior_sb, reference_sb)
+        )
+        weights = list(self.model.parameters())
+        set_gradients(weights, torch.autograd.grad(loss_s.sum(), weights))
+        self.optimiser.step()
+        if self.discriminator is not None:
+            self.discriminator.descend(self.discriminator_optimiser)
         with torch.no_grad():
             means = [each_sb.mean(1) for each_sb in (reconstruction_sb, *values_sb)]
             means = [loss_s.detach(), *means, *judged, *encoded.kl_bl.mean(1).t()]
         return dict(zip(self.columns, means, strict=True))
 
-    def _train_discriminator(self, posterior_sb: Tensor, reference_sb: Tensor) -> list[Tensor]:
-        """Take its optimiser's step; return its loss, and what share of codes it told right."""
+    def _differentiate(self, posterior_sb: Tensor, reference_sb: Tensor) -> list[Tensor]:
+        """Differentiate the discriminator's loss; return it, and the share of codes told right."""
         loss_s = objective.discriminator_loss(reference_sb, posterior_sb)
-        self.discriminator.descend(loss_s.sum(), self.discriminator_optimiser)
+        self.discriminator.differentiate(loss_s.sum())
         right_s = (reference_sb > 0).float().mean(1) + (posterior_sb < 0).float().mean(1)
         return [loss_s.detach(), right_s / 2]
 
