@@ -1,4 +1,6 @@
-from snakemake.utils import min_version, validate
+import sys
+
+from snakemake.utils import min_version
 
 min_version("9.0")
 
@@ -6,24 +8,22 @@ min_version("9.0")
 configfile: f"{workflow.basedir}/config/config.yaml"
 
 
-validate(config, "workflow/schemas/config.schema.yaml", set_default=False)
+sys.path.insert(0, f"{workflow.basedir}/src")
 
 
-include: "workflow/rules/common.smk"
+include: "workflow/rules/configuration.smk"
 include: "workflow/rules/container.smk"
 
 
 container: str(IMAGE)
 
 
-include: "workflow/rules/flags.smk"
+include: "workflow/rules/common.smk"
 include: "workflow/rules/data.smk"
-include: "workflow/rules/trainings.smk"
-include: "workflow/rules/train.smk"
-include: "workflow/rules/evaluate.smk"
-include: "workflow/rules/scores.smk"
+include: "workflow/rules/jobs.smk"
+include: "workflow/rules/training.smk"
+include: "workflow/rules/evaluation.smk"
 include: "workflow/rules/paper.smk"
-include: "workflow/rules/claims.smk"
 include: "workflow/rules/bench.smk"
 
 
@@ -46,11 +46,11 @@ rule data:
 
 rule train:
     input:
-        all_files(ALL_RUNS, *TRAINING_FILES),
+        all_files(TRAININGS, *TRAINING_FILES),
     localrule: True
 
 
 rule evaluate:
     input:
-        all_files(ALL_RUNS, "metrics.json", "codes.safetensors", "scores.json", "quality.json"),
+        all_files(TRAININGS, *EVALUATION_FILES),
     localrule: True

@@ -34,8 +34,8 @@ from betagvae.model import device, networks, objective
 from betagvae.model.device import DeviceImages, computing_in
 from betagvae.records.files import write_csv, write_text
 from betagvae.records.provenance import device_name
+from betagvae.results.labels import dataset_name
 from betagvae.results.markdown import table
-from betagvae.results.runs import DATASET_NAMES
 from betagvae.settings.training import TrainingSettings
 from betagvae.training.engine import Engine
 
@@ -408,7 +408,7 @@ def page(rows: Sequence[Mapping[str, object]], pairs: int) -> str:
     for row in rows:
         label = (row["choice"], row["dataset"], row["precision"])
         found.setdefault(label, []).append(row["ratio"])
-    header = ("Choice", *(f"{DATASET_NAMES[dataset]}, {p}" for dataset, p in columns))
+    header = ("Choice", *(f"{dataset_name(dataset)}, {p}" for dataset, p in columns))
     lines = [
         (a.choice, *(_ratio(found.get((a.choice, *column))) for column in columns))
         for a in ALTERNATIVES

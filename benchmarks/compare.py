@@ -26,8 +26,8 @@ from betagvae.bench.processes import Mode, Team
 from betagvae.errors import UserError
 from betagvae.model.device import PRECISIONS
 from betagvae.records.files import write_csv, write_json, write_text
+from betagvae.results.labels import dataset_name
 from betagvae.results.markdown import table
-from betagvae.results.runs import DATASET_NAMES
 from betagvae.settings.training import TrainingSettings
 
 BATCH = 64
@@ -207,7 +207,7 @@ def page(record: Mapping[str, Any]) -> str:
     header += (f"Ours, {modes[1]}", f"Ratio, {modes[0]}", f"Ratio, {modes[1]}")
     rows = [
         (
-            *(DATASET_NAMES[case["dataset"]], case["network"].title(), case["public_loop"]),
+            *(dataset_name(case["dataset"]), case["network"].title(), case["public_loop"]),
             *(f"{case[name]:,.0f}" for name in ("public", "one_process", "side_by_side")),
             *(
                 "{:.2f} ({:.2f}–{:.2f})".format(case[name], *case[f"{name}_range"])

@@ -7,15 +7,18 @@ from typing import Any
 
 import yaml
 
+from betagvae.configuration import completed, shared_settings
+from betagvae.experiment import Experiment, Training, from_configuration
+from betagvae.settings.setting import flags, made
 from betagvae.settings.training import TrainingSettings
 
 _FILE = Path(__file__).parents[1] / "config" / "config.yaml"
 
 
 def configuration(changes: Path | None = None) -> dict[str, Any]:
-    """Return ``config/config.yaml``, changed by another file as `snakemake --configfile` does."""
+    """Return ``config/config.yaml``, changed by another file, with all defaults."""
     configured = _read(_FILE)
-    return _merged(configured, _read(changes)) if changes else configured
+    return completed(_merged(configured, _read(changes)) if changes else configured)
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -23,6 +26,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _merged(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
+    """Change a configuration by another as `snakemake --configfile` does."""
     both = dict(old)
     for key, value in new.items():
         nested = isinstance(value, Mapping) and isinstance(old.get(key), Mapping)
@@ -30,28 +34,16 @@ def _merged(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
     return both
 
 
+def experiment(configured: Mapping[str, Any]) -> Experiment:
+    """Return the trainings of a configuration."""
+    return from_configuration(configured, shared_settings(configured))
+
+
 def training_settings(dataset: str, method: str, **changes: object) -> TrainingSettings:
     """Return the settings of a method on a data set, with changes; seed 0 unless it is changed."""
     configured = configuration()
-    return TrainingSettings(
-        **{
-            "seed": 0,
-            **configured["training"],
-            **configured["datasets"][dataset]["training"],
-            **configured["methods"][method],
-            **changes,
-        }
-    )
-
-
-def flags(settings: Mapping[str, Any]) -> list[str]:
-    """Return a section of the configuration as flags of `betagvae`; null leaves one out."""
-    words = []
-    for key, value in settings.items():
-        values = value if isinstance(value, list) else [value]
-        if value is not None and values:
-            words += ["--" + key.replace("_", "-"), *map(str, values)]
-    return words
+    shared, row = shared_settings(configured)[dataset], configured["methods"][method]
+    return made(TrainingSettings, {"seed": 0, **shared, **row, **changes})
 
 
 def array_path(configured: Mapping[str, Any], dataset: str) -> str:
@@ -67,45 +59,20 @@ def data_command(configured: Mapping[str, Any], dataset: str) -> list[str]:
     return ["data", dataset, "--output", array_path(configured, dataset), *flags(settings)]
 
 
-def run_settings(configured: Mapping[str, Any], dataset: str) -> dict[str, dict[str, Any]]:
-    """Return the settings of a data set's trainings by folder, which is the workflow's.
-
-    Methods with a discriminator come first.
-    """
-    methods = sorted(configured["methods"].values(), key=lambda weights: not weights["gamma"])
-    root = f"{configured['results_dir']}/{configured['run']}/{dataset}"
-    shared = {**configured["training"], **configured["datasets"][dataset]["training"]}
-    return {
-        f"{root}/beta{m['beta']:g}_gamma{m['gamma']:g}/seed{seed}": {**shared, **m, "seed": seed}
-        for m in methods
-        for seed in configured["seeds"]
-    }
+def trainings(configured: Mapping[str, Any], dataset: str) -> list[Training]:
+    """Return the methods' trainings of a data set, those with a discriminator first."""
+    found = experiment(configured).without_table1().trainings(dataset)
+    return sorted(found, key=lambda training: not training.settings.adversarial)
 
 
 def training_command(configured: Mapping[str, Any], dataset: str) -> list[str]:
     """Return the words after `betagvae` that train every method with every seed, side by side."""
-    runs = [
-        f"{s['beta']:g},{s['gamma']:g},{s['seed']}={folder}"
-        for folder, s in run_settings(configured, dataset).items()
-    ]
-    settings = {**configured["training"], **configured["datasets"][dataset]["training"]}
-    return ["train", array_path(configured, dataset), "--runs", *runs, *flags(settings)]
+    own = {training.folder: training.own for training in trainings(configured, dataset)}
+    shared = flags(shared_settings(configured)[dataset])
+    return ["train", array_path(configured, dataset), "--trainings", json.dumps(own), *shared]
 
 
 def bench_command(configured: Mapping[str, Any], dataset: str, output: Path) -> list[str]:
     """Return the words after `betagvae` that measure the trainings of one data set."""
-    training = json.dumps(configured["datasets"][dataset]["training"])
-    methods = [f"{name}={m['beta']:g},{m['gamma']:g}" for name, m in configured["methods"].items()]
-    settings = {
-        **configured["training"],
-        **configured["bench"],
-        "seeds": configured["seeds"],
-        "methods": methods,
-        "datasets": [f"{dataset}={training}"],
-        "output": str(output),
-    }
-    sweep = configured["table1"]
-    if sweep and sweep["dataset"] == dataset:
-        pairs = [f"{beta:g},{gamma:g}" for beta, gamma in sweep["pairs"]]
-        settings |= {"table1": dataset, "pairs": pairs}
-    return ["bench", *flags(settings)]
+    on_one = experiment(configured).on(dataset).as_json()
+    return ["bench", "--output", str(output), "--experiment", on_one, *flags(configured["bench"])]

@@ -20,7 +20,7 @@ import tarfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import IO, Any
@@ -35,12 +35,14 @@ from configuration import (  # noqa: E402
     bench_command,
     configuration,
     data_command,
-    run_settings,
     training_command,
+    trainings,
 )
 
 from betagvae.errors import UserError  # noqa: E402
 from betagvae.records.files import read_json, sha256, write_json  # noqa: E402
+from betagvae.settings.setting import made  # noqa: E402
+from betagvae.settings.training import TrainingSettings  # noqa: E402
 
 ARCHIVE_BYTES = 15 * 2**20
 """What one archive holds: machines are lent that give back files of 16 MiB at most."""
@@ -324,7 +326,7 @@ def pack(options: argparse.Namespace) -> list[Path]:
         for path in small
         if path.suffix not in (".npy", ".pt", ".safetensors") and not path.name.startswith(".")
     }
-    for folder in map(Path, run_settings(configured, dataset_of(configured))):
+    for folder in (Path(t.folder) for t in trainings(configured, dataset_of(configured))):
         if (folder / "training.json").exists():
             wanted |= {folder / name: folder / name for name in RESULTS}
     options.bring.mkdir(parents=True, exist_ok=True)
@@ -359,7 +361,7 @@ def take(archives: Sequence[Path], configured: Mapping[str, Any]) -> None:
     if not images.exists():
         raise UserError(f"there is no {images}: make it first (snakemake data), it must be older")
     hashes = read_json(images)["hashes"]
-    expected = run_settings(configured, dataset)
+    expected = {t.folder: t.settings for t in trainings(configured, dataset)}
     ROOT.joinpath("results").mkdir(exist_ok=True)
     with TemporaryDirectory(dir=ROOT / "results") as scratch:
         for path in archives:
@@ -385,19 +387,20 @@ def _extract(path: Path, folder: Path) -> None:
         raise UserError(f"cannot read {path} ({reason}): bring it again") from error
 
 
-def _check(folder: Path, settings: Mapping[str, Any], hashes: Mapping[str, Any]) -> None:
+def _check(folder: Path, settings: TrainingSettings, hashes: Mapping[str, Any]) -> None:
     record = read_json(folder / "training.json")
     name = "/".join(folder.parts[-4:])
     try:
         whole = record["weights"]["sha256"] == sha256(folder / "model.safetensors")
-        found, data = record["settings"], record["data"]["hashes"]
-    except (OSError, KeyError) as error:
+        found, data = made(TrainingSettings, record["settings"]), record["data"]["hashes"]
+    except (OSError, KeyError, UserError) as error:
         raise UserError(f"{name} is not whole ({error}): bring it again") from error
     if not whole or not (folder / "history.csv").exists():
         raise UserError(f"{name} is damaged: bring it again")
     if data != hashes:
         raise UserError(f"{name} was trained on other images than those here")
-    if other := [key for key, value in settings.items() if found.get(key) != value]:
+    ours, theirs = asdict(settings), asdict(found)
+    if other := [key for key, value in ours.items() if theirs[key] != value]:
         raise UserError(f"{name} was trained with another {other[0]} than the configuration's")
 
 

@@ -27,8 +27,8 @@ from betagvae.data.arrays import open_array
 from betagvae.model.device import PRECISIONS, DeviceImages, computing_in, set_up
 from betagvae.records.files import write_csv, write_text
 from betagvae.records.provenance import device_name
+from betagvae.results.labels import dataset_name
 from betagvae.results.markdown import table
-from betagvae.results.runs import DATASET_NAMES
 from betagvae.settings.training import TrainingSettings
 from betagvae.training.engine import Engine
 
@@ -200,7 +200,7 @@ def page(
     header = ("Piece", "Forward, ms", "Gradients, ms", "Other, ms")
     batch = settings.batch_size
     conditions = (
-        f"VAE on {DATASET_NAMES[dataset]}, {settings.network.title()} network, batch {batch}, "
+        f"VAE on {dataset_name(dataset)}, {settings.network.title()} network, batch {batch}, "
         f"{settings.precision}, {threads} threads; {device_name(CPU)}, PyTorch "
         f"{torch.__version__}; medians of {rounds} interleaved rounds. The kernels alone would do "
         f"{1e3 * batch / limit:,.0f} images a second, the step does {1e3 * batch / step:,.0f}: "

@@ -28,13 +28,14 @@ from matplotlib.axes import Axes
 from betagvae.bench.running import draw
 from betagvae.data.arrays import ImageArray, open_array
 from betagvae.errors import UserError
+from betagvae.experiment import printed_name
 from betagvae.model.device import PRECISIONS
 from betagvae.paper.claims.statistics import holm
-from betagvae.paper.figures_4_5 import COLOURS, UNITS, empty_figure, save, tidy, title
-from betagvae.paper.reported import printed_name
+from betagvae.paper.pictures import COLOURS, UNITS, empty_figure, save, tidy, title
 from betagvae.records.files import read_csv, read_json, write_csv, write_json, write_text
+from betagvae.results.intervals import interval
+from betagvae.results.labels import QUANTITIES, dataset_name
 from betagvae.results.markdown import table
-from betagvae.results.runs import DATASET_NAMES, QUANTITIES, interval
 from betagvae.settings.training import TrainingSettings
 from betagvae.training.run import RunFiles, train
 
@@ -267,7 +268,7 @@ def page(record: Mapping[str, Any], found: Sequence[Comparison]) -> str:
     settings, p = record["settings"], record["provenance"]
     images = "drawn images" if record["stand_in"] else "images"
     conditions = (
-        f"{record['method']} on {images} of {DATASET_NAMES[record['dataset']]}, "
+        f"{record['method']} on {images} of {dataset_name(record['dataset'])}, "
         f"{settings['network'].title()} network, {record['seeds']} seeds, {settings['steps']:,} "
         f"steps of {settings['batch_size']} images, learning rate {settings['learning_rate']:g}; "
         f"{p['device']}, PyTorch {p['packages']['torch']}. Second column: mean of the last quarter "

@@ -4,17 +4,17 @@ import dataclasses
 import os
 import signal
 from collections import Counter
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-import yaml
+from configuration import configuration, experiment
 from image_arrays import write_array
 from torch.utils.flop_counter import FlopCounterMode
 
-from betagvae.bench import BenchSettings, Grid, bench, measuring, processes, running
+from betagvae.bench import bench, measuring, processes, running
 from betagvae.bench.arithmetic import operations
+from betagvae.bench.cells import cells_of
 from betagvae.bench.extrapolation import extrapolate, published_images, total
 from betagvae.bench.floor import ADAM, Kernel, floor, step_kernels
 from betagvae.bench.measuring import Measured
@@ -23,10 +23,12 @@ from betagvae.bench.processes import Mode, Team, Workbench
 from betagvae.bench.profile import KernelTime, Profile, from_trace
 from betagvae.bench.ratios import COLUMNS, COMPARISONS
 from betagvae.errors import UserError
+from betagvae.experiment import Experiment
 from betagvae.model import networks
 from betagvae.model.architecture import ARCHITECTURES
 from betagvae.model.networks import Discriminator, VariationalAutoencoder
 from betagvae.records.files import read_csv, read_json
+from betagvae.settings.bench import BenchSettings
 
 TRAINING = {
     "steps": 1000,
@@ -42,18 +44,22 @@ TRAINING = {
     "log_every": 2,
     "threads": 1,
 }
-METHODS = {"VAE": (1.0, 0.0), "β-VAE": (4.0, 0.0), "β-GVAE": (4.0, 10.0)}
+METHODS = {
+    "VAE": {"beta": 1, "gamma": 0},
+    "β-VAE": {"beta": 4, "gamma": 0},
+    "β-GVAE": {"beta": 4, "gamma": 10},
+}
 ALONE, BESIDE = Mode(1, 2), Mode(2, 1)
 
 
 def grid(**changes):
-    settings = {"datasets": {"toy": TRAINING}, "methods": METHODS, "seeds": (0, 1)}
-    return Grid(**{**settings, **changes})
+    settings = {"shared": {"toy": TRAINING}, "methods": METHODS, "seeds": (0, 1)}
+    return Experiment("results", **{**settings, **changes})
 
 
 def settings_of(network, method="VAE", **changes):
     training = {**TRAINING, "network": network, **changes}
-    cells = grid(datasets={"toy": training}).cells("toy")
+    cells = cells_of(grid(shared={"toy": training}), "toy")
     (cell,) = [cell for cell in cells if cell.method == method]
     return cell.settings
 
@@ -251,40 +257,23 @@ def test_a_profile_sums_launches_that_are_alike():
 
 
 def test_the_paper_s_grid_has_75_trainings():
-    root = Path(__file__).parents[2]
-    config = yaml.safe_load((root / "config" / "config.yaml").read_text(encoding="utf-8"))
-    paper = Grid(
-        datasets={name: {} for name in config["datasets"]},
-        methods={name: (m["beta"], m["gamma"]) for name, m in config["methods"].items()},
-        seeds=tuple(config["seeds"]),
-        table1=config["table1"]["dataset"],
-        pairs=tuple(map(tuple, config["table1"]["pairs"])),
-    )
-    assert sum(len(paper.trainings(name)) for name in paper.datasets) * len(paper.seeds) == 75
+    paper = experiment(configuration())
+    assert sum(len(paper.trainings(name)) for name in paper.datasets) == 75
 
 
 def test_a_pair_is_timed_only_where_no_method_tells_its_speed():
-    pairs = {"table1": "toy", "pairs": ((2, 2), (4, 10), (3, 0))}
-    assert [cell.method for cell in grid(**pairs).cells("toy")] == list(METHODS)
-    plain = grid(methods={"VAE": (1, 0)}, **pairs)
-    assert [cell.method for cell in plain.cells("toy")] == ["VAE", "(2, 2)"]
-    elsewhere = grid(methods={"VAE": (1, 0)}, table1="other", pairs=((2, 2),))
-    assert [cell.method for cell in elsewhere.cells("toy")] == ["VAE"]
-
-
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [({"likelihood": None}, "give --likelihood"), ({"stepz": 4}, "no setting stepz")],
-)
-def test_unusable_settings_of_a_data_set_end_in_one_line(changes, message):
-    with pytest.raises(UserError, match=message):
-        grid(datasets={"toy": {**TRAINING, **changes}}).cells("toy")
+    pairs = {"swept": "toy", "pairs": ((2, 2), (4, 10), (3, 0))}
+    assert [cell.method for cell in cells_of(grid(**pairs), "toy")] == list(METHODS)
+    vae = {"methods": {"VAE": METHODS["VAE"]}}
+    assert [cell.method for cell in cells_of(grid(**vae, **pairs), "toy")] == ["VAE", "(2, 2)"]
+    elsewhere = grid(**vae, swept="other", pairs=((2, 2),))
+    assert [cell.method for cell in cells_of(elsewhere, "toy")] == ["VAE"]
 
 
 def measured(**changes):
     """Two rounds; the machine was twice as slow in the second."""
-    g = grid(table1="toy", pairs=((2, 2),))
-    cells = g.cells("toy")
+    g = grid(swept="toy", pairs=((2, 2),))
+    cells = cells_of(g, "toy")
     rate = {"VAE": 100.0, "β-VAE": 50.0, "β-GVAE": 25.0}
     values = {
         "dataset": "toy",
@@ -337,7 +326,7 @@ def test_the_grid_takes_as_long_as_its_trainings_together():
 def test_a_gpu_holds_the_whole_array_of_each_training():
     memory = {"VAE": {"resident": 3, "gpu": 10 * 1024 + 7}}
     g, m = measured(dataset="celeba", images=10, image_bytes=1024, memory=memory)
-    g = dataclasses.replace(g, datasets={"celeba": TRAINING}, table1=None)
+    g = dataclasses.replace(g, shared={"celeba": TRAINING}, swept=None)
     found = extrapolate(g, [m])["celeba"]["modes"][str(BESIDE)]
     assert found["gpu_bytes"] == 2 * (202_599 * 1024 + 7)
 
@@ -401,9 +390,9 @@ def test_the_floor_of_the_grid_is_that_of_its_trainings():
 
 def test_the_page_of_a_gpu_has_its_floor_and_where_the_time_goes():
     g, m = measured_on_a_gpu()
-    settings = BenchSettings(cores=2, threads=1, rounds=2, seconds=1)
+    settings = BenchSettings(rounds=2, seconds=1)
     ratios = {name: compare([m]) for name, compare in COMPARISONS.items()}
-    record = running._record(g, settings, [m], ratios) | {"load_before": 0.0}
+    record = running._record(g, settings, [m], ratios) | {"cores": 2, "load_before": 0.0}
     lines = page(record).splitlines()
     # Of the medians: 18.75 steps/s; 4.8 GB/s at 160 MB a step; 15 TFLOP/s at 200 GFLOP.
     assert "| toy | β-GVAE | 1 process × 2 threads | 19 | 30 | 75 | 62% |" in lines
@@ -442,7 +431,7 @@ def test_rates_count_the_images_of_all_processes():
 @pytest.mark.parametrize(("precision", "ways"), [("float32", 1), ("tf32", 0), ("bfloat16", 0)])
 def test_the_limits_of_a_gpu_count_bytes_read_and_written(precision, ways):
     training = {**TRAINING, "precision": precision}
-    _, m = measured(cells=grid(datasets={"toy": training}).cells("toy"))
+    _, m = measured(cells=cells_of(grid(shared={"toy": training}), "toy"))
     for measure in measuring._limits_of_a_gpu(Clockwork(), 0.5, m):
         measure()
     assert m.bandwidths == [pytest.approx(2 * 2 * 2**30 / 0.002)]
@@ -450,23 +439,22 @@ def test_the_limits_of_a_gpu_count_bytes_read_and_written(precision, ways):
 
 
 @pytest.mark.parametrize(
-    ("cores", "threads", "modes"),
+    ("cores", "threads", "expected"),
     [(2, 1, [ALONE, BESIDE]), (8, 3, [Mode(1, 8), Mode(2, 3)]), (1, 4, [Mode(1, 1)])],
 )
-def test_trainings_side_by_side_never_have_more_threads_than_there_are_cores(cores, threads, modes):
-    settings = BenchSettings(cores=cores, threads=threads, rounds=1, seconds=1)
-    assert settings.modes == modes
+def test_trainings_side_by_side_never_have_more_threads_than_cores(cores, threads, expected):
+    assert measuring.modes(cores, min(threads, cores)) == expected
 
 
 def test_a_gpu_is_shared_within_one_process(array, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    modes = BenchSettings(cores=2, threads=1, rounds=1, seconds=1).modes
+    modes = measuring.modes(2, 1)
     monkeypatch.undo()
     assert [(mode.processes, mode.at_a_time) for mode in modes] == [(1, n) for n in (1, 5, 10, 20)]
     assert str(modes[1]) == "1 process × 1 thread × 5 trainings"
 
     workbench = Workbench(1, Mode(2, 1, 3))
-    workbench.open(array, [cell.settings for cell in grid().cells("toy")])
+    workbench.open(array, [cell.settings for cell in cells_of(grid(), "toy")])
     workbench.train(2, 2)
     assert [[e.shared.seed for e in group] for group in workbench.engines] == [[3, 4, 5]] * 3
     assert [[e.step_number for e in group] for group in workbench.engines] == [
@@ -475,11 +463,11 @@ def test_a_gpu_is_shared_within_one_process(array, monkeypatch):
 
 
 def test_unusable_requests_end_in_one_line(array, tmp_path):
-    with pytest.raises(UserError, match="must be positive"):
-        BenchSettings(cores=2, threads=1, rounds=0, seconds=1)
-    settings = BenchSettings(cores=2, threads=1, rounds=1, seconds=1)
+    settings = BenchSettings(rounds=1, seconds=1)
+    with pytest.raises(UserError, match="one core at least"):
+        bench(grid(), settings, tmp_path, [array], 0)
     with pytest.raises(UserError, match="an array of toy is given"):
-        bench(grid(datasets={"celeba": TRAINING}), settings, tmp_path, [array])
+        bench(grid(shared={"celeba": TRAINING}), settings, tmp_path, [array], 2)
 
 
 @pytest.fixture
@@ -489,7 +477,7 @@ def array(tmp_path):
 
 
 def test_processes_run_at_the_same_time_and_pass_on_errors(array):
-    settings = grid().cells("toy")[0].settings
+    settings = cells_of(grid(), "toy")[0].settings
     with Team(BESIDE) as team:
         with pytest.raises(UserError, match="lower training"):
             team.ask("open", array, [dataclasses.replace(settings, batch_size=11)])
@@ -505,9 +493,9 @@ def test_processes_run_at_the_same_time_and_pass_on_errors(array):
 
 def test_the_whole_benchmark(array, tmp_path, capsys):
     output = tmp_path / "bench"
-    methods = {"β-GVAE": (4.0, 10.0), "stronger": (4.0, 20.0)}
-    settings = BenchSettings(cores=2, threads=1, rounds=2, seconds=0.01)
-    bench(grid(methods=methods), settings, output, [array])
+    methods = {"β-GVAE": METHODS["β-GVAE"], "stronger": {"beta": 4, "gamma": 20}}
+    settings = BenchSettings(rounds=2, seconds=0.01)
+    bench(grid(methods=methods), settings, output, [array], 2)
     record = read_json(output / "bench.json")
     assert {p.name for p in output.iterdir()} == {
         *("bench.json", "bench.md"),
@@ -536,7 +524,7 @@ def test_the_whole_benchmark(array, tmp_path, capsys):
 @pytest.mark.gpu
 def test_a_gpu_s_memory_and_speed_are_measured(array):
     with Team(Mode(1, 1)) as team:
-        team.ask("open", array, [grid().cells("toy")[0].settings])
+        team.ask("open", array, [cells_of(grid(), "toy")[0].settings])
         assert team.seconds("train", 0, 5) > 0
         assert team.seconds("evaluate", 0, 2) > 0
         assert team.seconds("train", 0, 5) > 0
@@ -548,7 +536,7 @@ def test_a_gpu_s_memory_and_speed_are_measured(array):
 
 @pytest.mark.gpu
 def test_a_gpu_s_steps_are_seen_kernel_by_kernel(array):
-    cells = grid().cells("toy")
+    cells = cells_of(grid(), "toy")
     with Team(Mode(1, 1, 2)) as team:
         team.ask("open", array, [cell.settings for cell in cells])
         team.ask("train", 2, 3)

@@ -7,17 +7,28 @@ from statistics import stdev
 
 import numpy as np
 import pytest
-from run_files import STAND_IN, write_metrics, write_quality, write_scores
+from run_files import (
+    METHODS,
+    STAND_IN,
+    experiment,
+    training,
+    write_metrics,
+    write_quality,
+    write_scores,
+)
 
 from betagvae.errors import UserError
 from betagvae.paper import reported as paper
-from betagvae.paper.claims import judge_claims
 from betagvae.paper.claims.definition import Claim, Margin, load_claims
+from betagvae.paper.claims.judging import judge_claims
 from betagvae.paper.claims.verdicts import Decision, Verdict, judge
-from betagvae.results.evidence import Evidence
+from betagvae.results.evidence import KINDS, Evidence
+from betagvae.results.runs import Results
+from betagvae.settings.training import TrainingSettings
 
 CLAIMS = Path(__file__).parents[2] / "config" / "claims.yaml"
-METHODS = {"VAE": (1.0, 0.0), "β-VAE": (4.0, 0.0), "β-GVAE": (4.0, 10.0)}
+DATASETS = ("celeba", "chairs3d", "dsprites")
+PAIRS = [(row.beta, row.gamma) for row in paper.TABLE_1]
 DECISION = Decision(level=0.95, power=0.8, least_steps=300_000)
 NOISE = (0.3, -0.2, 0.1, -0.4, 0.2)
 SHIPPED = {claim.id: claim for claim in load_claims(CLAIMS).claims}
@@ -37,24 +48,25 @@ LOWER_KL = Claim(
 
 
 def run(pair, seed, kl, error=230.0, dataset="celeba", **changes):
+    """One training's metrics; `changes` are of its settings, or of what is said of its file."""
+    names = ("source", "stand_in", "basis", "values")
+    own = {name: changes.pop(name) for name in names if name in changes}
+    weights = {"beta": pair[0], "gamma": pair[1], "seed": seed}
+    known = {"likelihood": changes.pop("likelihood", "squared_error"), "log_every": 1}
+    settings = TrainingSettings(**known, **weights, **changes)
     evidence = Evidence(
         path=Path(f"{dataset}-{pair}-{seed}.json"),
         dataset=dataset,
         source="original",
         stand_in=False,
-        beta=float(pair[0]),
-        gamma=float(pair[1]),
-        seed=seed,
-        steps=1_000_000,
-        likelihood="squared_error",
-        basis="squared_error",
-        kind="metrics",
+        settings=settings,
+        basis=settings.likelihood,
         values={
             "test": {"reconstruction_error": error, "kl": kl},
             "train": {"reconstruction_error": error + 1, "kl": kl + 1},
         },
     )
-    return replace(evidence, **changes)
+    return replace(evidence, **own)
 
 
 def two_methods(effect, noise=NOISE, **changes):
@@ -64,8 +76,23 @@ def two_methods(effect, noise=NOISE, **changes):
     return beta_vae + [run((4, 10), s, 16.0 - effect + noise[s], **changes) for s in seeds]
 
 
+def results_of(kind, evidence):
+    """Put files into the folders of the paper's trainings, by their weights and seeds."""
+    seeds = dict.fromkeys(one.settings.seed for one in evidence)
+    e = experiment("results", datasets=DATASETS, seeds=seeds, pairs=PAIRS)
+    pairs = [(one.settings.beta, one.settings.gamma) for one in evidence]
+    folders = [
+        training(e, one.dataset, pair, one.settings.seed).folder
+        for one, pair in zip(evidence, pairs, strict=True)
+    ]
+    return Results(e, kind, dict(zip(folders, evidence, strict=True)))
+
+
 def verdict(evidence, claim=LOWER_KL):
-    (result,) = judge([claim], evidence, METHODS, DECISION)
+    """Judge one claim by files of its kind, or of several kinds."""
+    by_kind = evidence if isinstance(evidence, dict) else {claim.evidence: evidence}
+    found = {kind: results_of(kind, by_kind.get(kind, [])) for kind in KINDS}
+    (result,) = judge([claim], found, DECISION)
     return result
 
 
@@ -138,7 +165,7 @@ def test_what_is_missing_is_named():
     evidence = two_methods(5.0)
     missing = {
         "there is no run of CelebA": [],
-        "there is no metrics.json of CelebA": [replace(evidence[0], kind="scores")],
+        "there is no metrics.json of CelebA": {"scores": evidence[:1]},
         "there is no metrics.json with (β, γ) = (4, 10)": evidence[:5],
         "no seed was trained both as β-GVAE and as β-VAE": [*evidence[:2], *evidence[7:]],
     }
@@ -151,7 +178,7 @@ def test_a_method_or_quantity_that_nobody_knows_is_named():
     unknown = verdict(two_methods(5.0), replace(LOWER_KL, method="γ-VAE"))
     assert unknown.results[0].reasons == ["the configuration has no method called γ-VAE"]
     scores = replace(LOWER_KL, evidence="scores", split="", quantity="mgi")
-    files = [replace(one, kind="scores", values={"": {"mig": 0.1}}) for one in two_methods(5.0)]
+    files = two_methods(5.0, values={"": {"mig": 0.1}})
     assert verdict(files, scores).results[0].reasons == [
         "there is no mgi in scores.json of β-GVAE and β-VAE"
     ]
@@ -181,7 +208,10 @@ def test_the_papers_number_is_marked_where_our_seeds_could_not_give_it():
 def test_the_other_splits_are_judged_beside_the_one_that_decides():
     evidence = two_methods(2.0)
     evidence[5:] = [
-        replace(one, values={"test": one.values["test"], "train": {"kl": 30.0 + NOISE[one.seed]}})
+        replace(
+            one,
+            values={"test": one.values["test"], "train": {"kl": 30.0 + NOISE[one.settings.seed]}},
+        )
         for one in evidence[5:]
     ]
     (test,) = verdict(evidence).results
@@ -281,9 +311,10 @@ def three_data_sets(values, **changes):
     for dataset, frechet in values.items():
         for pair, mean in {(4, 0): 60.0, (4, 10): frechet}.items():
             for seed in range(5):
-                one = run(pair, seed, 0.0, dataset=dataset, kind="quality", basis="inception")
                 distance = {"frechet_sample": mean + NOISE[seed] * (1 + pair[1])}
-                evidence.append(replace(one, values={"": distance}, **changes.get(dataset, {})))
+                own = {"basis": "inception_v3", "values": {"": distance}}
+                own |= changes.get(dataset, {})
+                evidence.append(run(pair, seed, 0.0, dataset=dataset, **own))
     return evidence
 
 
@@ -336,28 +367,28 @@ def test_the_papers_numbers_are_not_set_beside_another_likelihood():
 
 
 def all_files(folder):
-    """Every kind of file for dSprites and CelebA, as the paper would have it."""
-    paths = []
+    """Every kind of file for dSprites and CelebA, as the paper would have it; the experiment."""
+    e = experiment(folder, datasets=DATASETS, seeds=range(len(NOISE)), pairs=PAIRS)
     for row in (*paper.TABLE_1, *paper.TABLE_2[:2]):
         pair = (row.beta, row.gamma)
         for seed, noise in enumerate(NOISE):
             error = row.reconstruction_error + noise * (row.beta + row.gamma) / 10
             kl = row.kl + noise / (20 + row.beta + row.gamma)
-            paths.append(write_metrics(folder, "celeba", pair, seed, error, kl))
-    for number, pair in enumerate(METHODS.values()):
+            write_metrics(e, "celeba", pair, seed, error, kl)
+    for number, method in enumerate(METHODS):
         for seed, noise in enumerate(NOISE):
             shift = noise * (1 + number)
-            scores = {"mig": 0.1 * number + 0.01 * shift}
-            paths.append(write_scores(folder, "dsprites", pair, seed, scores))
+            write_scores(e, "dsprites", method, seed, {"mig": 0.1 * number + 0.01 * shift})
             sample = 60 - 5 * number + shift
-            paths.append(write_quality(folder, "celeba", pair, seed, sample, sample - 5))
-    return paths
+            distances = {"frechet_sample": sample, "frechet_reconstruction": sample - 5}
+            write_quality(e, "celeba", method, seed, distances)
+    return e
 
 
 @pytest.fixture
 def written(tmp_path):
     outputs = tmp_path / "claims.json", tmp_path / "claims.md"
-    judge_claims(CLAIMS, all_files(tmp_path), METHODS, 0.95, *outputs)
+    judge_claims(CLAIMS, all_files(tmp_path), 0.95, *outputs)
     return json.loads(outputs[0].read_text()), outputs[1].read_text()
 
 
@@ -386,33 +417,76 @@ def test_the_page_has_the_verdicts_first_and_a_section_a_claim(written):
     assert "| **reproduced** |" in page
     assert "No claim" not in page
     assert "below −1.68" in page
-    assert "features: inception" in page
+    assert "features: inception_v3" in page
     assert "The paper names no split; on the train split: reproduced." in page
     assert "(!)" not in page.partition("Seeds needed")[2].partition("Difference: mean")[0]
     assert "3D Chairs: not tested.** There is no run of 3D Chairs." in page
 
 
 def test_the_page_warns_of_stand_ins_before_anything_else(tmp_path):
-    paths = [
-        write_metrics(tmp_path, "celeba", pair, seed, 230.0 + seed, 16.0, **STAND_IN, steps=60)
-        for pair in METHODS.values()
-        for seed in (0, 1)
-    ]
-    judge_claims(CLAIMS, paths, METHODS, 0.95, tmp_path / "c.json", tmp_path / "c.md")
+    e = experiment(tmp_path, steps=60, log_every=60)
+    for method in METHODS:
+        for seed in (0, 1):
+            write_metrics(e, "celeba", method, seed, 230.0 + seed, 16.0, **STAND_IN)
+    judge_claims(CLAIMS, e, 0.95, tmp_path / "c.json", tmp_path / "c.md")
     page = (tmp_path / "c.md").read_text()
     assert page.index("**No claim of the paper is judged here.**") < page.index("| Claim |")
     assert page.index("**Not judged: CelebA stand-in (drawn).**") < page.index("| Claim |")
     assert "0 reproduced, 0 not reproduced, 0 inconclusive" in page
 
 
-def test_same_bytes_whatever_the_order_of_files(tmp_path):
-    paths = all_files(tmp_path)
+def test_same_bytes_every_time(tmp_path):
+    e = all_files(tmp_path)
     written = []
-    for order in (1, -1):
+    for _ in range(2):
         outputs = tmp_path / "claims.json", tmp_path / "claims.md"
-        judge_claims(CLAIMS, paths[::order], METHODS, 0.95, *outputs)
+        judge_claims(CLAIMS, e, 0.95, *outputs)
         written.append([path.read_bytes() for path in outputs])
     assert written[0] == written[1]
+
+
+def test_the_order_of_the_configuration_changes_no_verdict(tmp_path):
+    e = all_files(tmp_path)
+    turned = replace(
+        e,
+        seeds=e.seeds[::-1],
+        methods=dict(reversed(e.methods.items())),
+        shared=dict(reversed(e.shared.items())),
+        pairs=e.pairs[::-1],
+    )
+    pages = []
+    for one in (e, turned):
+        judge_claims(CLAIMS, one, 0.95, tmp_path / "claims.json", tmp_path / "claims.md")
+        pages.append((tmp_path / "claims.md").read_bytes())
+    assert pages[0] == pages[1]
+
+
+def test_methods_of_unequal_length_or_unit_are_not_compared():
+    reasons = {
+        "its methods were trained for unequal numbers of steps": {"steps": 500_000},
+        "its methods were measured by different likelihoods or feature networks": {
+            "likelihood": "bernoulli"
+        },
+    }
+    for reason, changes in reasons.items():
+        other = [run((4, 10), seed, 14.0 + NOISE[seed], **changes) for seed in range(5)]
+        (test,) = verdict(two_methods(2.0)[:5] + other).results
+        assert (test.verdict, test.reasons) == (Verdict.NOT_TESTED, [reason])
+        assert not test.comparisons
+
+
+def test_distances_of_two_feature_networks_are_not_compared():
+    files = three_data_sets({"celeba": BETTER, "dsprites": BETTER, "chairs3d": BETTER})
+    files[0] = replace(files[0], basis="efficientnet_lite0")
+    first, *others = verdict(files, SHIPPED["5a"]).results
+    assert first.verdict is Verdict.NOT_TESTED
+    assert "feature networks" in first.reasons[0]
+    assert {test.verdict for test in others} == {Verdict.REPRODUCED}
+
+
+def test_methods_that_a_claim_is_not_about_may_be_unlike():
+    other = [run((1, 0), seed, 20.0, steps=5000, likelihood="bernoulli") for seed in range(5)]
+    assert verdict([*other, *two_methods(2.0)]).verdict is Verdict.REPRODUCED
 
 
 @pytest.mark.parametrize(

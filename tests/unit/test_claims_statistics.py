@@ -14,7 +14,7 @@ from betagvae.paper.claims.statistics import (
     seeds_needed,
     tails,
 )
-from betagvae.results.runs import interval
+from betagvae.results.intervals import interval
 
 SEEDS = 5
 TRIALS = 2000

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -20,13 +21,15 @@ from betagvae.data.fetch import Published
 from betagvae.errors import UserError
 from betagvae.evaluation import inception_weights as weights
 from betagvae.evaluation.feature_networks import NETWORKS, EfficientNetLite0
-from betagvae.evaluation.image_quality import QualitySettings, judge, sharpness
+from betagvae.evaluation.image_quality import judge, sharpness
 from betagvae.evaluation.inception_weights import fetch_weights
 from betagvae.model.networks import VariationalAutoencoder, initialise
 from betagvae.paper.quality_tables import FRECHET, NUMBERS
 from betagvae.records.files import sha256
+from betagvae.settings.quality import QualitySettings
+from betagvae.settings.training import TrainingSettings
 
-SETTINGS = QualitySettings("efficientnet_lite0", images=12, batch_size=5, threads=1)
+SETTINGS = QualitySettings(features="efficientnet_lite0", images=12, batch_size=5, threads=1)
 
 
 @pytest.fixture(scope="module")
@@ -150,10 +153,12 @@ def write_run(folder, images, *, channels):
     model = VariationalAutoencoder("burgess", channels, 4)
     initialise(model, torch.Generator().manual_seed(0))
     save_file(model.state_dict(), folder / "model.safetensors")
-    settings = {"network": "burgess", "latents": 4, "likelihood": "squared_error", "beta": 4.0}
+    settings = TrainingSettings(
+        beta=4, gamma=10, seed=3, network="burgess", latents=4, likelihood="squared_error"
+    )
     hashes = {"array": {"sha256": sha256(array)}}
     record = {
-        "settings": {**settings, "gamma": 10.0, "seed": 3, "steps": 7},
+        "settings": asdict(settings),
         "data": {"channels": channels, "hashes": hashes},
         "weights": {"sha256": sha256(folder / "model.safetensors")},
     }
@@ -168,7 +173,7 @@ def judged(folder, array, settings=SETTINGS):
 
 def test_numbers_agree_with_independent_computation(tmp_path, pictures, network):
     array, model = write_run(tmp_path, pictures, channels=3)
-    settings = QualitySettings("efficientnet_lite0", images=1000, batch_size=7, threads=1)
+    settings = QualitySettings(features="efficientnet_lite0", images=1000, batch_size=7, threads=1)
     found = judged(tmp_path, array, settings)
     data = torch.from_numpy(open_array(array).images(range(60, 108)))
     with torch.no_grad():
@@ -196,10 +201,11 @@ def test_same_seed_same_bytes_and_all_numbers(tmp_path, pictures, channels):
     found = judged(tmp_path, array)
     first = (tmp_path / "quality.json").read_bytes()
     assert found["images"] == 12
-    identity = {"dataset", "source", "stand_in", "likelihood", "beta", "gamma", "seed", "steps"}
+    identity = {"dataset", "source", "stand_in", "training"}
     numbers = {*FRECHET, *NUMBERS, "sharpness_data"}
     assert found.keys() == identity | numbers | {"features", "split", "images", "surroundings"}
     assert found["stand_in"] is True
+    assert found["training"] == json.loads((tmp_path / "training.json").read_text())["settings"]
     judged(tmp_path, array)
     assert (tmp_path / "quality.json").read_bytes() == first
 

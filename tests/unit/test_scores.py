@@ -9,9 +9,12 @@ import numpy as np
 import pytest
 
 from betagvae.errors import UserError
-from betagvae.evaluation.scores import LABEL_FREE, SCORES, ScoreSizes, compute_scores
+from betagvae.evaluation.scores.registry import LABEL_FREE, SCORES, compute_scores
+from betagvae.evaluation.scores.score import Encoded
+from betagvae.settings.scores import ScoreSettings
 
-SIZES = ScoreSizes(
+SETTINGS = ScoreSettings(
+    seed=1,
     mig_points=2000,
     train_points=1200,
     test_points=2000,
@@ -86,9 +89,7 @@ def scores_of(code, grid):
     log_variances = np.full_like(codes, -2)
     if code is scaled:
         log_variances += 2 * np.log(4)
-    return compute_scores(
-        codes, log_variances, factors_of(grid), FACTOR_SIZES[grid], seed=1, sizes=SIZES
-    )
+    return compute_scores(codes, log_variances, factors_of(grid), FACTOR_SIZES[grid], SETTINGS)
 
 
 CASES = [(code, grid) for code in (identity, noise, constant, duplicated) for grid in FACTOR_SIZES]
@@ -184,7 +185,7 @@ def test_rotated_code_drops_in_all_that_measures_alignment():
 
 
 FAST = replace(
-    SIZES,
+    SETTINGS,
     mig_points=300,
     train_points=300,
     test_points=150,
@@ -197,7 +198,7 @@ FAST = replace(
 )
 
 
-def run(seed=1, sizes=FAST, only=None, **changes):
+def run(settings=FAST, only=None, **changes):
     """Score the entangled code at the smallest sizes; ``changes`` replace its arrays."""
     means = entangled("mixed")
     arguments = {
@@ -206,7 +207,7 @@ def run(seed=1, sizes=FAST, only=None, **changes):
         "factor_classes": factors_of("mixed"),
         "factor_sizes": FACTOR_SIZES["mixed"],
     } | changes
-    return compute_scores(*arguments.values(), seed=seed, sizes=sizes, only=only)
+    return compute_scores(*arguments.values(), settings, only=only)
 
 
 def test_same_seed_same_numbers_whatever_the_global_state():
@@ -216,7 +217,7 @@ def test_same_seed_same_numbers_whatever_the_global_state():
     assert (np.random.get_state()[1] == state).all()
     np.random.seed(1)
     assert run() == first
-    assert run(seed=2) != first
+    assert run(replace(FAST, seed=2)) != first
 
 
 @pytest.mark.parametrize("name", SCORES)
@@ -263,7 +264,7 @@ NOT_FINITE = np.full((IMAGES, LATENTS), np.nan)
     ("changes", "message"),
     [
         ({"only": ["migg"]}, "unknown scores"),
-        ({"sizes": replace(FAST, mig_points=IMAGES + 1)}, r"raise evaluation\.encoded_images"),
+        ({"settings": replace(FAST, mig_points=IMAGES + 1)}, r"raise evaluation\.encoded_images"),
         ({"means": NOT_FINITE}, "diverged"),
         ({"means": np.zeros((IMAGES, 3))}, "equal N×L"),
         ({"factor_sizes": (3, 1, 4, 6)}, "factor classes must be"),
@@ -276,6 +277,20 @@ def test_bad_input_says_what_to_do(changes, message):
         run(**changes)
 
 
+@pytest.mark.parametrize("name", SCORES)
+def test_a_score_gives_the_numbers_that_it_describes_and_says_whether_it_needs_factors(name):
+    score, means = SCORES[name], entangled("mixed")
+    factors = factors_of("mixed")[:, [0, 2, 3, 4]]
+    encoded = Encoded(means, np.full_like(means, -2), factors)
+    found = score.compute(encoded, np.random.default_rng(0), FAST)
+    assert list(found) == list(score.numbers)
+    assert score.name == name
+    assert score.needs_factors == (name not in LABEL_FREE)
+    if not score.needs_factors:
+        without = Encoded(means, np.full_like(means, -2), factors[:, :0])
+        assert score.compute(without, np.random.default_rng(0), FAST) == found
+
+
 def test_scores_need_no_torch():
-    code = "import sys, betagvae.evaluation.scores; sys.exit('torch' in sys.modules)"
+    code = "import sys, betagvae.evaluation.scores.registry; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

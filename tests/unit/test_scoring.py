@@ -11,10 +11,15 @@ from safetensors.numpy import save_file
 from betagvae import cli
 from betagvae.data.arrays import open_array
 from betagvae.errors import UserError
-from betagvae.evaluation.scores import LABEL_FREE, NUMBERS, ScoreSizes, compute_scores
+from betagvae.evaluation.scores.registry import LABEL_FREE, NUMBERS, compute_scores
 from betagvae.evaluation.scoring import score
+from betagvae.records.identity import identity
+from betagvae.settings.scores import ScoreSettings
+from betagvae.settings.setting import declared
+from betagvae.settings.training import TrainingSettings
 
-SIZES = ScoreSizes(
+SETTINGS = ScoreSettings(
+    seed=3,
     mig_points=120,
     train_points=80,
     test_points=40,
@@ -26,16 +31,15 @@ SIZES = ScoreSizes(
     correlation_subset=50,
 )
 FACTORS = {"names": ["shape", "size"], "sizes": [3, 4], "start": 5, "stride": 7}
-IDENTITY = {
-    "dataset": "shapes",
-    "source": "drawn",
-    "stand_in": True,
-    "likelihood": "bernoulli",
-    "beta": 4.0,
-    "gamma": 10.0,
-    "seed": 3,
-    "steps": 100,
-}
+IDENTITY = json.loads(
+    json.dumps(
+        identity(
+            {"dataset": "shapes", "source": "drawn", "stand_in": True},
+            dataclasses.asdict(TrainingSettings(beta=4, gamma=10, seed=3, likelihood="bernoulli")),
+        )
+    )
+)
+"""As JSON has it, with lists for tuples."""
 
 
 def write_shapes(path, factors):
@@ -58,8 +62,8 @@ def files(tmp_path):
     return {"data": array, "codes": codes, "metrics": metrics, "output": tmp_path / "scores.json"}
 
 
-def scored(files, sizes=SIZES):
-    score(**files, seed=0, sizes=sizes)
+def scored(files, settings=SETTINGS):
+    score(**files, settings=settings)
     return json.loads(files["output"].read_text())
 
 
@@ -70,7 +74,7 @@ def test_scores_look_at_the_factors_of_the_encoded_images(files):
     assert found["scores"].keys() == NUMBERS.keys()
     assert found["scores"]["mig"] > 0.8  # classes of other images would give about 0
     assert found["scores"]["factor_vae"] == 1
-    assert found["settings"] == {"seed": 0, **dataclasses.asdict(SIZES)}
+    assert found["settings"] == dataclasses.asdict(SETTINGS)
 
 
 def test_unknown_factors_leave_the_label_free_scores(files):
@@ -87,9 +91,9 @@ def test_same_files_same_bytes(files):
 
 
 def test_too_few_encoded_images_say_what_to_do(files):
-    sizes = dataclasses.replace(SIZES, mig_points=141)
+    settings = dataclasses.replace(SETTINGS, mig_points=141)
     with pytest.raises(UserError, match="asks for 141 encoded images, but there are 140: raise"):
-        scored(files, sizes)
+        scored(files, settings)
     assert not files["output"].exists()
 
 
@@ -99,7 +103,7 @@ def test_files_that_do_not_belong_together_are_refused(files):
     with pytest.raises(UserError, match="is not about the images of"):
         scored(files)
     files["metrics"].write_text("{}")
-    with pytest.raises(UserError, match=r"metrics\.json lacks 'dataset'"):
+    with pytest.raises(UserError, match=r"metrics\.json lacks 'training'"):
         scored(files)
 
 
@@ -118,21 +122,35 @@ def test_damaged_codes_are_named(files):
         scored(files)
 
 
-def test_command_line_takes_every_size_and_only_those(files):
-    assert set(cli.stages.SIZES) == {field.name for field in dataclasses.fields(ScoreSizes)}
-    words = [f"--{k.replace('_', '-')}={v}" for k, v in dataclasses.asdict(SIZES).items()]
+def test_command_line_takes_every_setting_and_only_those(files, capsys):
+    words = [f"{d.flag}={getattr(SETTINGS, name)}" for name, d in declared(ScoreSettings).items()]
     arguments = [str(files[name]) for name in ("data", "codes")]
     arguments += ["--metrics", str(files["metrics"]), "--output", str(files["output"])]
-    assert cli.main(["scores", *arguments, "--seed", "0", *words]) == 0
+    assert cli.main(["scores", *arguments, *words]) == 0
     written = files["output"].read_bytes()
     scored(files)
     assert files["output"].read_bytes() == written
+    with pytest.raises(SystemExit):
+        cli.main(["scores", *arguments, *words, "--mig-pionts=3"])
+    assert "unrecognized arguments: --mig-pionts=3" in capsys.readouterr().err
+
+
+def test_left_out_settings_are_the_defaults(files):
+    arguments = [str(files["data"]), str(files["codes"]), "--metrics", str(files["metrics"])]
+    words = [
+        f"{d.flag}={getattr(SETTINGS, name)}"
+        for name, d in declared(ScoreSettings).items()
+        if name not in ("seed", "bins")
+    ]
+    assert cli.main(["scores", *arguments, "--output", str(files["output"]), *words]) == 0
+    found = json.loads(files["output"].read_text())["settings"]
+    assert (found["seed"], found["bins"]) == (ScoreSettings().seed, ScoreSettings().bins)
 
 
 def test_every_number_of_every_score_is_described():
     factors = np.indices((3, 4, 12)).reshape(3, -1).T[:, :2]
     means = factors + np.random.default_rng(0).normal(size=factors.shape)
-    found = compute_scores(means, means * 0, factors, (3, 4), seed=0, sizes=SIZES)
+    found = compute_scores(means, means * 0, factors, (3, 4), SETTINGS)
     assert list(found) == list(NUMBERS)
-    free = compute_scores(means, means * 0, None, None, seed=0, sizes=SIZES, only=LABEL_FREE)
+    free = compute_scores(means, means * 0, None, None, SETTINGS, only=LABEL_FREE)
     assert list(free) == [name for name in NUMBERS if name in free]

@@ -2,6 +2,7 @@ import contextlib
 import csv
 import dataclasses
 import itertools
+import json
 import os
 import re
 import signal
@@ -17,6 +18,7 @@ from image_arrays import write_array
 from safetensors.torch import load_file
 from tiny_training import SETTINGS
 
+from betagvae.cli import main
 from betagvae.data.arrays import open_array
 from betagvae.errors import UserError
 from betagvae.evaluation.metrics import EvaluationSettings, evaluate, load_model
@@ -322,15 +324,18 @@ def test_two_trainings_cannot_share_a_folder(data, tmp_path):
         train(data, [a_run(tmp_path / "a"), a_run(tmp_path / "b" / ".." / "a", seed=1)])
 
 
-def command(data, *runs):
-    words = [sys.executable, "-m", "betagvae", "train", data, "--runs", *runs]
+def command(data, **runs):
+    """Train into folders by name, each (β, γ, seed)."""
+    names = ("beta", "gamma", "seed")
+    trainings = {folder: dict(zip(names, own, strict=True)) for folder, own in runs.items()}
+    words = [sys.executable, "-m", "betagvae", "train", data, "--trainings", json.dumps(trainings)]
     words += ["--steps=600", "--batch-size=4", "--network=burgess", "--likelihood=bernoulli"]
     words += ["--discriminator-layers=2", "--discriminator-units=16", "--log-every=2"]
     return [str(word) for word in words]
 
 
 def test_the_command_line_names_what_is_trained_side_by_side(data, tmp_path):
-    words = command(data, f"1,0,3={tmp_path}/a = b", f"4,10,0={tmp_path}/c")
+    words = command(data, **{f"{tmp_path}/a = b": (1, 0, 3), f"{tmp_path}/c": (4, 10, 0)})
     done = subprocess.run([*words, "--steps=4"], capture_output=True, text=True, check=True)
     for name, expected in (("a = b", (1, 0, 3)), ("c", (4, 10, 0))):
         settings = read_json(tmp_path / name / "training.json")["settings"]
@@ -338,13 +343,30 @@ def test_the_command_line_names_what_is_trained_side_by_side(data, tmp_path):
         assert settings["steps"] == 4
     assert "β = 4, γ = 10, seed 0: starting" in done.stderr
 
-    wrong = subprocess.run(command(data, f"1,0={tmp_path}"), capture_output=True, text=True)
-    assert wrong.returncode == 2
-    assert "BETA,GAMMA,SEED=FOLDER" in wrong.stderr
+    for text in ("{", "[]", '{"a": 3}'):
+        wrong = subprocess.run([*words, "--trainings", text], capture_output=True, text=True)
+        assert wrong.returncode == 2
+        assert wrong.stderr.splitlines()[-1].endswith(
+            f"argument --trainings: invalid JSON of folders with settings value: {text!r}"
+        )
+
+
+@pytest.mark.parametrize(
+    ("own", "message"),
+    [
+        ({"beta": 4}, "a.seed is missing: set it"),
+        ({"beta": 4, "seed": 0, "gama": 1}, "a.gama: there is no such setting"),
+        ({"beta": -1, "seed": 0}, "a.beta: -1 is not 0 or more"),
+    ],
+)
+def test_a_training_s_own_settings_are_checked_before_it_begins(data, own, message, capsys):
+    words = ["train", str(data), "--trainings", json.dumps({"a": own}), "--likelihood=bernoulli"]
+    assert main(words) == 1
+    assert capsys.readouterr().err.splitlines()[-1].startswith(f"betagvae: {message}")
 
 
 def test_a_training_that_fails_ends_the_command_in_one_line(data, tmp_path):
-    words = command(data, f"1,0,0={tmp_path}/a", f"4,0,1={tmp_path}/b")
+    words = command(data, **{f"{tmp_path}/a": (1, 0, 0), f"{tmp_path}/b": (4, 0, 1)})
     done = subprocess.run([*words, "--learning-rate=1e30"], capture_output=True, text=True)
     assert done.returncode == 1
     assert re.fullmatch(
@@ -356,7 +378,7 @@ def test_a_training_that_fails_ends_the_command_in_one_line(data, tmp_path):
 
 def test_a_killed_run_resumes_and_ends_with_the_same_bytes(data, tmp_path):
     scratch = tmp_path / "cut" / "model.resume.pt"
-    cut = [*command(data, f"4,10,0={tmp_path}/cut"), "--resume-seconds=0.2"]
+    cut = [*command(data, **{f"{tmp_path}/cut": (4, 10, 0)}), "--resume-seconds=0.2"]
     process = subprocess.Popen(cut)
     deadline = time.monotonic() + 120
     while not scratch.exists() and process.poll() is None and time.monotonic() < deadline:
@@ -367,7 +389,7 @@ def test_a_killed_run_resumes_and_ends_with_the_same_bytes(data, tmp_path):
 
     resumed = subprocess.run(cut, capture_output=True, text=True, check=True)
     assert "going on from step" in resumed.stderr
-    subprocess.run(command(data, f"4,10,0={tmp_path}/whole"), check=True)
+    subprocess.run(command(data, **{f"{tmp_path}/whole": (4, 10, 0)}), check=True)
     assert_same_results(tmp_path / "cut", tmp_path / "whole")
     assert not scratch.exists()
 
@@ -401,6 +423,8 @@ def test_unusable_settings_end_in_one_line(data, tmp_path):
         train_one(data, tmp_path, batch_size=15)
     with pytest.raises(UserError, match=r"multiple of training\.log_every"):
         train_one(data, tmp_path, steps=7)
+    with pytest.raises(UserError, match="side by side have the same steps: train these apart"):
+        train(data, [a_run(tmp_path / "a"), a_run(tmp_path / "b", steps=4)])
     with pytest.raises(UserError, match="one discriminator: set gamma or tc_density_ratio to 0"):
         train_one(data, tmp_path, tc_density_ratio=1)
 

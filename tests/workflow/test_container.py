@@ -120,7 +120,7 @@ def test_another_image_reruns_what_the_first_one_made(contained, tmp_path):
 
 
 def test_an_image_of_other_sources_is_refused(contained):
-    source = contained / "src" / "betagvae" / "networks.py"
+    source = contained / "src" / "betagvae" / "model" / "networks.py"
     original = source.read_text()
     source.write_text(original + "\n")
     try:

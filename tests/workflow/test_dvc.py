@@ -175,7 +175,11 @@ def test_where_jobs_run_is_chosen_without_entering_the_lock(origin, tmp_path):
 def nothing_made(request, origin, workplace):
     """The project before anything is made, and its Snakemake with that configuration."""
     folder = workplace / f"outputs of {request.param}"
-    shutil.copytree(origin, folder, ignore=shutil.ignore_patterns("data", "results", "metadata"))
+    generated = {origin / part for part in GENERATED}
+    shutil.copytree(
+        *(origin, folder),
+        ignore=lambda parent, names: [n for n in names if Path(parent, n) in generated],
+    )
     (folder / "params.yaml").write_text(f"run: {request.param}\n")
     return folder, ("snakemake", "--configfile", f"config/{request.param}.yaml")
 

@@ -8,7 +8,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from trees import planned, snakemake
+from trees import planned, planned_jobs, snakemake
 
 pytestmark = pytest.mark.slow
 
@@ -79,8 +79,8 @@ def test_another_beta_trains_that_method_alone(finished, tmp_path, per_job):
     assert planned(finished, configfiles=[changed]) == {
         "training": 3,
         "evaluation": 3,
-        "scores": 3,
-        "quality": 3,
+        "disentanglement_scores": 3,
+        "image_quality": 3,
         "table2": 1,
         "table2_metrics": 1,
         "score_tables": 1,
@@ -91,6 +91,27 @@ def test_another_beta_trains_that_method_alone(finished, tmp_path, per_job):
         "rate_distortion": 1,
         "traversals": 3,
     }
+
+
+def test_another_name_of_a_method_trains_nothing_again(finished, tmp_path):
+    """Also where its row says what is so anyway, and where another row is the same training."""
+    renamed = tmp_path / "renamed.yaml"
+    renamed.write_text(
+        "methods: {beta-VAE: null, Higgins: {beta: 4, gamma: 0, steps: 4, reward: logit}, "
+        "same: {beta: 4.0}}\n"
+    )
+    jobs = planned(finished, configfiles=[renamed])
+    again = {"training", "evaluation", "disentanglement_scores", "image_quality", "image_array"}
+    assert not again & set(jobs)
+    assert {"table2", "claims", "traversals"} <= set(jobs)
+
+
+def test_the_reading_of_one_method_s_reward_is_a_row(finished, tmp_path):
+    rows = tmp_path / "rows.yaml"
+    rows.write_text("methods: {logit: {beta: 0.12345678, gamma: 1.0e-5, reward: logit}}\n")
+    output = snakemake(finished, "--dry-run", "train", configfiles=[rows])
+    assert planned_jobs(output)["training"] == 3
+    assert "beta0.12345678_gamma1e-05_reward-logit/seed0/model.safetensors" in output
 
 
 def per_job(folder, trainings, more=""):
@@ -134,7 +155,8 @@ def test_trainings_that_share_a_job_give_the_same_files(finished, tmp_path):
 
 def test_a_node_trains_what_the_machine_that_submits_the_job_has_chosen(finished, tmp_path):
     folder = shutil.copytree(finished, tmp_path / "node", symlinks=True)
-    jobs = {"dsprites": [[["dsprites", 1, 0, 1], ["dsprites", 4, 10, 1]]]}
+    chosen = ("beta1_gamma0", "beta4_gamma10")
+    jobs = {"dsprites": [[f"results/tiny/dsprites/{name}/seed1" for name in chosen]]}
     rule = "training_dsprites_01"
     node = ("--mode", "remote", "--nolock", "--force", "--allowed-rules", rule)
     node = (*node, "--target-jobs", f"{rule}:")
@@ -142,15 +164,12 @@ def test_a_node_trains_what_the_machine_that_submits_the_job_has_chosen(finished
     assert "BETAGVAE_JOBS" in snakemake(folder, *node, **options)
     assert not weights_of_seed(folder, 1)
 
-    chosen = {**os.environ, "BETAGVAE_JOBS": json.dumps(jobs)}
-    snakemake(folder, *node, **options, env=chosen)
-    assert {Path(name).parts[3] for name in weights_of_seed(folder, 1)} == {
-        "beta1_gamma0",
-        "beta4_gamma10",
-    }
+    told = {**os.environ, "BETAGVAE_JOBS": json.dumps(jobs)}
+    snakemake(folder, *node, **options, env=told)
+    assert {Path(name).parts[3] for name in weights_of_seed(folder, 1)} == set(chosen)
 
     # Left in the environment it decides nothing.
-    assert planned(folder, "train", **options, env=chosen) == {"training": 1, "train": 1}
+    assert planned(folder, "train", **options, env=told) == {"training": 1, "train": 1}
 
 
 def test_a_training_that_fails_takes_no_other_with_it(finished, tmp_path):
@@ -179,16 +198,18 @@ def test_a_training_that_fails_takes_no_other_with_it(finished, tmp_path):
 @pytest.mark.parametrize(
     ("module", "rules"),
     [
-        ("tables", {"table1", "table2", "table2_metrics"}),
-        ("summary", {"score_tables", "quality_tables"}),
-        ("scores/mig", {"scores", "score_tables", "claims"}),
-        ("quality", {"quality", "quality_tables", "claims"}),
-        ("figures", {"bars", "training_curves", "rate_distortion", "traversals"}),
-        ("claims/statistics", {"claims"}),
+        ("paper/tables_1_2", {"table1", "table2", "table2_metrics"}),
+        ("results/summary", {"score_tables", "quality_tables"}),
+        ("evaluation/scores/mig", {"disentanglement_scores", "score_tables", "claims"}),
+        ("settings/scores", {"disentanglement_scores", "score_tables", "claims"}),
+        ("evaluation/image_quality", {"image_quality", "quality_tables", "claims"}),
+        ("paper/pictures", {"bars", "training_curves", "rate_distortion", "traversals"}),
+        ("paper/claims/statistics", {"claims"}),
         (
-            "datasets/drawn_faces",
+            "data/drawn_faces",
             {
-                *("image_array", "training", "evaluation", "scores", "quality"),
+                *("image_array", "training", "evaluation"),
+                *("disentanglement_scores", "image_quality"),
                 *("table1", "table2", "table2_metrics", "score_tables", "quality_tables"),
                 *("claims", "bars", "training_curves", "rate_distortion", "traversals"),
             },

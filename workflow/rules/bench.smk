@@ -16,10 +16,12 @@ rule bench:
     # All cores, so that no other job runs beside what is timed.
     threads: lambda wildcards: workflow.cores
     resources:
-        **config["resources"]["train"],
+        **resources("train"),
     params:
         folder=lambda wildcards, output: Path(output[0]).parent,
-        settings=bench_flags(),
+        experiment=EXPERIMENT.as_json(),
+        settings=flags(config["bench"]),
         code=source_digest("bench"),
     shell:
-        "betagvae bench --output {params.folder:q} --cores {threads} {params.settings} 2> {log:q}"
+        "betagvae bench --output {params.folder:q} --experiment {params.experiment:q} "
+        "--cores {threads} {params.settings} 2> {log:q}"

@@ -1,46 +1,27 @@
 import functools
 import hashlib
-import os
+import re
+import shlex
 import shutil
 import subprocess
 import sys
 from modulefinder import ModuleFinder
-from pathlib import Path
 
 # Commands are found when Snakemake was started from an environment that is not activated.
 COMMANDS = [str(Path(sys.executable).parent), *os.get_exec_path()]
 os.environ.update(PATH=os.pathsep.join(COMMANDS))
 
-RESULTS = f"{config['results_dir']}/{config['run']}"
-LOGS = f"{RESULTS}/logs"
-BENCHMARKS = f"{RESULTS}/benchmarks"
-DATASETS = {name: entry for name, entry in config["datasets"].items() if entry}
-METHODS = config["methods"]
-SWEEP = config["table1"] if config["table1"] and config["table1"]["dataset"] in DATASETS else None
-PAIRS = SWEEP["pairs"] if SWEEP else []
-RUN_NAME = "{dataset}/beta{beta}_gamma{gamma}/seed{seed}"
-RUN = f"{RESULTS}/{RUN_NAME}"
+TRAINING_NAME = "{dataset}/{method}/seed{seed}"
+TRAINING = f"{RESULTS}/{TRAINING_NAME}"
+TRAINING_FILES = ("model.safetensors", "history.csv", "training.json")
+EVALUATION_FILES = ("metrics.json", "codes.safetensors", "scores.json", "quality.json")
 PICTURE_EXTENSIONS = (".png", ".pdf")
-QUANTITY_OF_FIGURE = {"fig4": "reconstruction_error", "fig5": "kl"}
-DATASET_OF_FIGURE = {
-    figure: dataset
-    for figure, dataset in {"fig6": "celeba", "fig7": "dsprites", "fig8": "chairs3d"}.items()
-    if dataset in DATASETS
-}
 
 
 wildcard_constraints:
-    dataset="|".join(DATASETS),
-    beta=r"\d+(\.\d+)?",
-    gamma=r"\d+(\.\d+)?",
+    dataset="|".join(map(re.escape, DATASETS)),
+    method="|".join(sorted({re.escape(Path(t.folder).parent.name) for t in TRAININGS})),
     seed=r"\d+",
-
-
-def find_file(path):
-    """A file of the working directory or, where it has none, of the workflow itself."""
-    if Path(path).exists():
-        return path
-    return os.path.relpath(Path(workflow.basedir) / path)
 
 
 def array_path(dataset):
@@ -48,34 +29,65 @@ def array_path(dataset):
     return f"{config['data_dir']}/{dataset}.{DATASETS[dataset]['source']}.npy"
 
 
-def run_path(dataset, beta, gamma, seed):
-    return f"{RESULTS}/{dataset}/beta{beta:g}_gamma{gamma:g}/seed{seed}"
+def all_files(trainings, *names):
+    return [f"{training.folder}/{name}" for training in trainings for name in names]
 
 
-def method_runs(dataset, method):
-    """The runs of one method, a seed each."""
-    return [run_path(dataset, seed=seed, **METHODS[method]) for seed in config["seeds"]]
+def trainings_of(experiment):
+    return [training for name in experiment.datasets for training in experiment.trainings(name)]
 
 
-def sweep_runs():
-    """The runs of Table 1; a pair that is also a method's is the same run."""
-    return [
-        run_path(SWEEP["dataset"], beta, gamma, seed)
-        for beta, gamma in PAIRS
-        for seed in config["seeds"]
-    ]
+METHOD_TRAININGS = trainings_of(EXPERIMENT.without_table1())
 
 
-METHOD_RUNS = list(
-    dict.fromkeys(
-        run for dataset in DATASETS for method in METHODS for run in method_runs(dataset, method)
-    )
-)
-ALL_RUNS = list(dict.fromkeys(METHOD_RUNS + sweep_runs()))
+def resources(stage):
+    """What a job of a stage asks of a scheduler."""
+    asked = config["resources"][stage].items()
+    return {name: value for name, value in asked if value is not None}
 
 
-def all_files(runs, *names):
-    return [f"{run}/{name}" for run in runs for name in names]
+def flags(settings):
+    """One section of the configuration for a shell."""
+    return shlex.join(setting.flags(settings))
+
+
+def data_flags(wildcards):
+    entry = DATASETS[wildcards.dataset]
+    return flags({"source": entry["source"], **config["data"], **entry["data"]})
+
+
+def feature_weights():
+    """The files that the feature network of image quality needs."""
+    network = config["quality"]["features"]
+    return [f"{config['data_dir']}/{network}.pth"] if network == "inception_v3" else []
+
+
+def weights_flags():
+    download_dir = config["data"]["download_dir"]
+    return flags({**config["quality"]["weights"], "download_dir": download_dir})
+
+
+def quality_flags():
+    """The feature network's weights are a file that a rule makes."""
+    settings = {key: value for key, value in config["quality"].items() if key != "weights"}
+    return flags({**settings, "weights": feature_weights()})
+
+
+def shown_in_traversals(wildcards):
+    """The first seed of each method on the figure's data set."""
+    dataset = DATASET_OF_FIGURE[wildcards.figure]
+    return EXPERIMENT.without_table1().of_first_seed().on(dataset)
+
+
+def traversal_files(wildcards):
+    shown = shown_in_traversals(wildcards)
+    files = ("model.safetensors", "training.json", "metrics.json")
+    return all_files(shown.trainings(*shown.datasets), *files)
+
+
+def traversal_flags(wildcards):
+    base_index = DATASETS[DATASET_OF_FIGURE[wildcards.figure]]["base_index"]
+    return flags({**config["figures"]["traversal"], "base_index": base_index})
 
 
 @functools.cache
@@ -96,6 +108,11 @@ def source_digest(*modules):
     return content.hexdigest()[:16]
 
 
+def paper_digest(module):
+    """A table or figure also depends on what the data sets' modules say of them."""
+    return source_digest(module, *(f"data.{dataset}" for dataset in DATASETS))
+
+
 def revision():
     """The commit of the workflow, for the records of jobs that have no git."""
     command = ["git", "-C", workflow.basedir, "describe", "--always", "--dirty", "--abbrev=40"]
@@ -107,13 +124,3 @@ def revision():
 
 os.environ.setdefault("BETAGVAE_REVISION", revision())
 os.environ.update(BETAGVAE_LOCK=str(Path(workflow.basedir) / "envs" / "job.txt"))
-TABLES = [f"{RESULTS}/table2.json"] + [
-    f"{RESULTS}/{table}{extension}"
-    for table in (["table1"] if SWEEP else []) + ["table2", "scores", "quality"]
-    for extension in (".csv", ".md", ".tex")
-]
-FIGURES = [
-    f"{RESULTS}/{figure}{extension}"
-    for figure in [*QUANTITY_OF_FIGURE, *DATASET_OF_FIGURE, "training_curves", "rate_distortion"]
-    for extension in PICTURE_EXTENSIONS
-]

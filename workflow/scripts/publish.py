@@ -20,7 +20,7 @@ from PIL import Image
 
 from betagvae.errors import UserError
 from betagvae.records.files import read_csv, read_json, write_csv, write_json
-from betagvae.results.runs import split_label
+from betagvae.results.labels import split_label
 
 ROOT = Path(__file__).resolve().parents[2]
 TEXTS = ("claims.md", "claims.json", "table2.md", "table2.csv", "scores.md", "scores.csv")
@@ -90,20 +90,27 @@ def _write(run: Path, trainings: Sequence[Path], folder: Path) -> None:
             # 256 colours make a picture a third of the size.
             picture = Image.open(run / f"{name}.png").convert("RGB").quantize(256)
             picture.save(folder / f"{name}.png", optimize=True)
-    write_csv(folder / "runs.csv", [row for one in trainings for row in _numbers(one)])
-    write_csv(folder / "curves.csv", [row for one in trainings for row in _curve(one)])
-    write_json(folder / "provenance.json", _provenance(trainings))
+    own = _own(trainings)
+    write_csv(folder / "runs.csv", [row for one in trainings for row in _numbers(one, own)])
+    write_csv(folder / "curves.csv", [row for one in trainings for row in _curve(one, own)])
+    write_json(folder / "provenance.json", _provenance(trainings, own))
 
 
-def _labels(folder: Path) -> dict[str, Any]:
+def _own(trainings: Sequence[Path]) -> list[str]:
+    """Return the settings that tell trainings apart."""
+    settings = [read_json(folder / "training.json")["settings"] for folder in trainings]
+    differing = (k for k in settings[0] if len({str(one[k]) for one in settings}) > 1)
+    return list(dict.fromkeys(["beta", "gamma", *differing, "seed"]))
+
+
+def _labels(folder: Path, own: Sequence[str]) -> dict[str, Any]:
     s = read_json(folder / "training.json")
-    labels = {name: s["settings"][name] for name in ("beta", "gamma", "seed")}
-    return {"dataset": s["data"]["dataset"], **labels}
+    return {"dataset": s["data"]["dataset"], **{name: s["settings"][name] for name in own}}
 
 
-def _numbers(folder: Path) -> list[dict[str, Any]]:
+def _numbers(folder: Path, own: Sequence[str]) -> list[dict[str, Any]]:
     """Return a row for each split of a training's evaluation."""
-    splits, labels = read_json(folder / "metrics.json")["splits"], _labels(folder)
+    splits, labels = read_json(folder / "metrics.json")["splits"], _labels(folder, own)
     names = ("images", "reconstruction_error", "kl")
     return [
         {
@@ -115,17 +122,16 @@ def _numbers(folder: Path) -> list[dict[str, Any]]:
     ]
 
 
-def _curve(folder: Path) -> list[dict[str, Any]]:
+def _curve(folder: Path, own: Sequence[str]) -> list[dict[str, Any]]:
     names = ("step", "reconstruction_error", "kl")
-    rows, labels = read_csv(folder / "history.csv"), _labels(folder)
+    rows, labels = read_csv(folder / "history.csv"), _labels(folder, own)
     return [{**labels, **{name: row[name] for name in names}} for row in rows]
 
 
-def _provenance(trainings: Sequence[Path]) -> dict[str, Any]:
+def _provenance(trainings: Sequence[Path], own: Sequence[str]) -> dict[str, Any]:
     """Return what the trainings share, and what each has of its own."""
     records = [read_json(folder / "training.json") for folder in trainings]
     evaluated = read_json(trainings[0] / "metrics.json")
-    own = ("beta", "gamma", "seed")
     return {
         "settings": {k: v for k, v in records[0]["settings"].items() if k not in own},
         "data": records[0]["data"],
@@ -214,19 +220,20 @@ def _trade_off(tested: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]]) ->
     Both terms, and their sum with the weight with which β-VAE minimises it.
     """
     found = {
-        (claim["quantity"], test["data"]): test["comparisons"][0]
+        (claim["quantity"], test["data"]): (claim, test["comparisons"][0])
         for claim, test in tested
         if claim["compared_with"] == ["β-VAE"] and test["verdict"] != "not judged"
     }
     for quantity, data in found:
         terms = [(name, data) for name in ("kl", "reconstruction_error", "objective")]
         if quantity == "objective" and all(term in found for term in terms):
-            kl, error, objective = (_range(found[term]["difference"]) for term in terms)
-            meaning = _meaning(*map(found.get, terms))
+            claims, comparisons = zip(*map(found.get, terms), strict=True)
+            kl, error, objective = (_range(one["difference"]) for one in comparisons)
+            weight = claims[-1]["beta"]
             return (
                 f" Against β-VAE, β-GVAE's KL divergence differs by {kl} nats, its reconstruction "
-                f"error by {error}, and reconstruction error + 4 · KL divergence, which β-VAE "
-                f"itself minimises, by {objective} (95 % intervals){meaning}."
+                f"error by {error}, and reconstruction error + {weight:g} · KL divergence, which "
+                f"β-VAE itself minimises, by {objective} (95 % intervals){_meaning(*comparisons)}."
             )
     return ""
 

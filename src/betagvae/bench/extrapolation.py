@@ -4,38 +4,33 @@ from collections.abc import Mapping, Sequence
 from statistics import median
 from typing import Any
 
-from betagvae.bench.grid import Grid, stand_in_for
+from betagvae.bench.cells import stand_in_for
 from betagvae.bench.measuring import Measured
 from betagvae.bench.processes import Mode
 from betagvae.data import registry
+from betagvae.experiment import Experiment, Training
 
 
-def extrapolate(grid: Grid, measured: Sequence[Measured]) -> dict[str, Any]:
+def extrapolate(experiment: Experiment, measured: Sequence[Measured]) -> dict[str, Any]:
     """Return what each data set's trainings take, by data set and mode.
 
     Time is that of training alone, at the median rate: nothing else runs on the machine, and data
     and evaluation are not counted. Memory is that of all trainings that run at a time.
     """
-    return {m.dataset: _of_dataset(grid, m) for m in measured}
+    return {m.dataset: _of_dataset(experiment.trainings(m.dataset), m) for m in measured}
 
 
-def _of_dataset(grid: Grid, m: Measured) -> dict[str, Any]:
-    pairs = grid.trainings(m.dataset)
-    s = m.cells[0].settings
-    images = s.steps * s.batch_size
+def _of_dataset(trainings: Sequence[Training], m: Measured) -> dict[str, Any]:
     array = stored_bytes(m)
     most = {kind: max(memory[kind] for memory in m.memory.values()) for kind in ("resident", "gpu")}
     gpu = most["gpu"] - m.images * m.image_bytes if most["gpu"] else 0
     return {
-        "trainings": len(pairs) * len(grid.seeds),
-        "images_per_training": images,
+        "trainings": len(trainings),
         "array_bytes": array,
-        "floor_hours": _floor_hours(grid, m, images),
+        "floor_hours": _floor_hours(trainings, m),
         "modes": {
             str(mode): {
-                "hours": sum(_seconds(m, pair, mode, images) for pair in pairs)
-                * len(grid.seeds)
-                / 3600,
+                "hours": sum(_seconds(m, training, mode) for training in trainings) / 3600,
                 "resident_bytes": mode.processes * most["resident"],
                 "gpu_bytes": (array + mode.trainings * gpu) * mode.processes if gpu else 0,
             }
@@ -44,21 +39,22 @@ def _of_dataset(grid: Grid, m: Measured) -> dict[str, Any]:
     }
 
 
-def _seconds(m: Measured, pair: tuple[float, float], mode: Mode, images: int) -> float:
+def _seconds(m: Measured, training: Training, mode: Mode) -> float:
     """Return a training's share of the machine's time."""
-    return images / median(m.rates[stand_in_for(pair, m.cells).method, mode])
+    images = training.settings.steps * training.settings.batch_size
+    return images / median(m.rates[stand_in_for(training, m.cells).method, mode])
 
 
-def _floor_hours(grid: Grid, m: Measured, images: int) -> float | None:
+def _floor_hours(trainings: Sequence[Training], m: Measured) -> float | None:
     """Return the least time on this GPU, however many run at a time; None on a CPU."""
     hours = 0.0
-    for pair in grid.trainings(m.dataset):
-        cell = stand_in_for(pair, m.cells)
-        floors = [of_round.steps_per_second for of_round in m.floors(cell.method, m.modes[-1])]
+    for training in trainings:
+        method = stand_in_for(training, m.cells).method
+        floors = [of_round.steps_per_second for of_round in m.floors(method, m.modes[-1])]
         if not floors:
             return None
-        hours += images / cell.settings.batch_size / median(floors) / 3600
-    return hours * len(grid.seeds)
+        hours += training.settings.steps / median(floors) / 3600
+    return hours
 
 
 def stored_bytes(m: Measured) -> int:

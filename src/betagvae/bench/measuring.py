@@ -10,14 +10,15 @@ from typing import Any
 import torch
 
 from betagvae.bench.arithmetic import Operations, operations
+from betagvae.bench.cells import Cell
 from betagvae.bench.floor import Floor, Kernel, floor, step_kernels
-from betagvae.bench.grid import Cell
 from betagvae.bench.processes import COPIED, Mode, Team, matrix_side
 from betagvae.bench.profile import Profile
 from betagvae.data.arrays import open_array
-from betagvae.errors import UserError
 from betagvae.evaluation.metrics import BATCH_SIZES
 from betagvae.model.device import PRECISIONS
+from betagvae.settings.bench import BenchSettings
+from betagvae.settings.training import TrainingSettings
 
 log = logging.getLogger(__name__)
 
@@ -30,36 +31,21 @@ SIDE_BY_SIDE_ON_A_GPU = (1, 5, 10, 20)
 """Trainings at a time that are tried."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class BenchSettings:
-    """How the measurement is made."""
+def modes(cores: int, threads: int) -> list[Mode]:
+    """Return one training with all cores, and as many at a time as the cores allow.
 
-    cores: int
-    """Processor cores to use: by one process with as many threads, and by trainings side by
-    side."""
-    threads: int
-    """Threads of each training of those side by side."""
-    rounds: int
-    """How often everything is measured; medians are over rounds."""
-    seconds: float
-    """About how long one measurement takes."""
+    On a GPU trainings share one process, and how many fill it is what is to be found out.
 
-    def __post_init__(self) -> None:
-        """Raise `UserError` where nothing could be measured."""
-        if min(self.cores, self.threads, self.rounds) < 1 or self.seconds <= 0:
-            raise UserError("--cores, --threads, --rounds and --seconds must be positive")
-
-    @property
-    def modes(self) -> list[Mode]:
-        """One training with all cores, and as many at a time as the cores allow.
-
-        On a GPU trainings share one process, and how many fill it is what is to be found out.
-        """
-        threads = min(self.threads, self.cores)
-        if torch.cuda.is_available():
-            return [Mode(1, threads, trainings) for trainings in SIDE_BY_SIDE_ON_A_GPU]
-        beside = Mode(self.cores // threads, threads)
-        return list(dict.fromkeys([Mode(1, self.cores), beside]))
+    Parameters
+    ----------
+    cores
+        Processor cores to use.
+    threads
+        Of each training of those side by side; at most `cores`.
+    """
+    if torch.cuda.is_available():
+        return [Mode(1, threads, trainings) for trainings in SIDE_BY_SIDE_ON_A_GPU]
+    return list(dict.fromkeys([Mode(1, cores), Mode(cores // threads, threads)]))
 
 
 @dataclass(frozen=True)
@@ -93,7 +79,7 @@ class Measured:
     """Floating-point operations/s of a large matrix product of float32 as a GPU's kernels do it,
     a number a round; of no other precision."""
     profiles: dict[str, Profile] = field(default_factory=dict)
-    """By method, in the last mode of a GPU; one with a discriminator and one without."""
+    """By method, in the last mode of a GPU; one of each kind."""
 
     @property
     def modes(self) -> list[Mode]:
@@ -115,7 +101,7 @@ class Measured:
         ]
 
 
-def measure(array_path: Path, cells: list[Cell], settings: BenchSettings) -> Measured:
+def measure(array_path: Path, cells: list[Cell], settings: BenchSettings, cores: int) -> Measured:
     """Measure all methods of one data set.
 
     Everything is measured once a round, forwards and backwards in turn, so that what is compared
@@ -124,9 +110,10 @@ def measure(array_path: Path, cells: list[Cell], settings: BenchSettings) -> Mea
     array = open_array(array_path)
     image_bytes = array.stored[0].nbytes
     training_settings = [cell.settings for cell in cells]
-    memory = _memories(array_path, cells, settings.threads)
+    threads = min(training_settings[0].threads, cores)
+    memory = _memories(array_path, cells, threads)
     with ExitStack() as stack:
-        teams = [stack.enter_context(Team(mode)) for mode in settings.modes]
+        teams = [stack.enter_context(Team(mode)) for mode in modes(cores, threads)]
         for team in teams:
             team.ask("open", array_path, training_settings)
         measured = Measured(
@@ -147,9 +134,9 @@ def measure(array_path: Path, cells: list[Cell], settings: BenchSettings) -> Mea
     return measured
 
 
-def _kinds(cells: Sequence[Cell]) -> dict[bool, Cell]:
-    """Return the first cell with a discriminator and the first without, as far as there are."""
-    return {cell.adversarial: cell for cell in reversed(cells)}
+def _kinds(cells: Sequence[Cell]) -> dict[TrainingSettings, Cell]:
+    """Return the first cell of each kind."""
+    return {cell.kind: cell for cell in reversed(cells)}
 
 
 def _profile(team: Team, measured: Measured) -> None:
@@ -166,10 +153,10 @@ def _profile(team: Team, measured: Measured) -> None:
 
 
 def _memories(array_path: Path, cells: list[Cell], threads: int) -> dict[str, dict[str, int]]:
-    """Return the memory of each method; those without a discriminator share one measurement."""
+    """Return the memory of each method; those of a kind share one measurement."""
     kinds = _kinds(cells)
     found = {kind: _memory(array_path, cell, threads) for kind, cell in kinds.items()}
-    return {cell.method: found[cell.adversarial] for cell in cells}
+    return {cell.method: found[cell.kind] for cell in cells}
 
 
 def _memory(array_path: Path, cell: Cell, threads: int) -> dict[str, int]:

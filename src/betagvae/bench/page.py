@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from betagvae.results.labels import dataset_name
 from betagvae.results.markdown import table
-from betagvae.results.runs import DATASET_NAMES
 
 Record = Mapping[str, Any]
 
@@ -28,10 +28,6 @@ def page(record: Record) -> str:
     )
 
 
-def _printed(dataset: str) -> str:
-    return DATASET_NAMES.get(dataset, dataset)
-
-
 def _conditions(record: Record) -> str:
     p = record["provenance"]
     return (
@@ -52,7 +48,7 @@ def _rates(record: Record) -> str:
     header += ("MFLOP an image", "Matrix product, GFLOP/s", "Reached")
     rows = [
         (
-            *(_printed(row["dataset"]), row["method"], row["mode"]),
+            *(dataset_name(row["dataset"]), row["method"], row["mode"]),
             *(f"{row[key]:,.0f}" for key in ("images_per_second", "lowest", "highest")),
             f"{_step(record, row) / 1e6:.1f}",
             f"{row['ceiling_flops_per_second'] / 1e9:,.0f}",
@@ -81,7 +77,7 @@ def _floor(record: Record) -> str:
     }
     rows = [
         (
-            *(_printed(row["dataset"]), row["method"], mode),
+            *(dataset_name(row["dataset"]), row["method"], mode),
             *(f"{of_mode[key]:,.0f}" for key in ("reached", "memory", "arithmetic")),
             f"{reached[row['dataset'], row['method'], mode]:.0%}",
         )
@@ -112,7 +108,7 @@ def _bytes(record: Record) -> str:
             moved[kernel["kind"]] += kernel["bytes_moved"]
         rows.append(
             (
-                *(_printed(row["dataset"]), row["method"]),
+                *(dataset_name(row["dataset"]), row["method"]),
                 f"{row['copied_bytes_per_second'] / 1e9:,.0f}",
                 f"{row['operations_of_a_step'] / 1e9:.2f}",
                 *(f"{count / 1e6:.1f}" for count in (row["bytes_of_a_step"], *moved.values())),
@@ -153,7 +149,7 @@ def _profile(profile: Mapping[str, Any]) -> str:
     of_all = sum(kernel["microseconds"] for kernel in kernels)
     printed = sum(kernel["share"] for kernel in kernels[:LONGEST_KERNELS])
     return (
-        f"### {_printed(profile['dataset'])}, {profile['method']}, {profile['mode']}\n\n"
+        f"### {dataset_name(profile['dataset'])}, {profile['method']}, {profile['mode']}\n\n"
         f"{table(header, rows, header[2:])}\n\n"
         f"A step took {profile['microseconds']:,.0f} µs, its {len(kernels)} kernels "
         f"{of_all:,.0f} µs; these are {printed:.0%} of them."
@@ -181,7 +177,7 @@ def _evaluation(record: Record) -> str:
         ratio = ratios[row["dataset"], row["mode"]]
         rate = f"{row['images_per_second']:,.0f}"
         of_ratio = (f"{ratio[key]:.2f}" for key in ("median", "lowest", "highest"))
-        rows.append((_printed(row["dataset"]), row["mode"], rate, *of_ratio))
+        rows.append((dataset_name(row["dataset"]), row["mode"], rate, *of_ratio))
     title = f"## Evaluation, against training ({record['ratios']['evaluation'][0]['method']})"
     note = (
         "Codes, reconstruction error and KL divergence of every image, one model a process, at "
@@ -194,7 +190,7 @@ def _ratios(rows: list[Mapping[str, Any]]) -> str:
     header = ("Data", "Method", "Processes × threads", "Ratio", "Lowest", "Highest")
     cells = [
         (
-            *(_printed(row["dataset"]), row["method"], row["mode"]),
+            *(dataset_name(row["dataset"]), row["method"], row["mode"]),
             *(f"{row[key]:.2f}" for key in ("median", "lowest", "highest")),
         )
         for row in rows
@@ -205,7 +201,11 @@ def _ratios(rows: list[Mapping[str, Any]]) -> str:
 def _memory(record: Record) -> str:
     header = ("Data", "Method", "Resident, MB", "GPU, MB")
     rows = [
-        (_printed(dataset), method, *(f"{found[key] / 1e6:,.0f}" for key in ("resident", "gpu")))
+        (
+            dataset_name(dataset),
+            method,
+            *(f"{found[key] / 1e6:,.0f}" for key in ("resident", "gpu")),
+        )
         for dataset, methods in record["memory_of_a_training"].items()
         for method, found in methods.items()
     ]
@@ -216,14 +216,15 @@ def _memory(record: Record) -> str:
 def _grid(record: Record) -> str:
     header = ("Data", "Trainings", "Processes × threads", "Hours", "Resident, MB", "GPU, MB")
     header += ("Image array, MB",)
-    entries = {**record["grid"], "**all**": record["grid_total"]}
+    entries = {dataset_name(name): entry for name, entry in record["grid"].items()}
+    entries["**all**"] = record["grid_total"]
     rows = [
         (
-            *(_printed(dataset), str(entry["trainings"]), mode, f"{found['hours']:,.1f}"),
+            *(name, str(entry["trainings"]), mode, f"{found['hours']:,.1f}"),
             *(f"{found[key] / 1e6:,.0f}" for key in ("resident_bytes", "gpu_bytes")),
             f"{entry['array_bytes'] / 1e6:,.0f}",
         )
-        for dataset, entry in entries.items()
+        for name, entry in entries.items()
         for mode, found in entry["modes"].items()
     ]
     lengths = {f"{s['steps']:,} × {s['batch_size']}" for s in record["trainings"].values()}

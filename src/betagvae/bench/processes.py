@@ -98,7 +98,7 @@ class Workbench:
         codes = Codes(trainer.model, engine.images, indices_n)
         measured_n = torch.ones(images, dtype=torch.bool)
         noise = generator(0, "posterior", self.device)
-        settings = EvaluationSettings(self.mode.threads, precision=trainer.shared.precision)
+        settings = EvaluationSettings(threads=self.mode.threads, precision=trainer.shared.precision)
         return self._timed(
             lambda: evaluate_split(codes, measured_n, trainer.likelihood, noise, settings)
         )

@@ -8,28 +8,36 @@ from statistics import median
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from betagvae.bench.cells import Cell, cells_of
 from betagvae.bench.extrapolation import extrapolate, total
-from betagvae.bench.grid import Cell, Grid
-from betagvae.bench.measuring import BenchSettings, Measured, measure
+from betagvae.bench.measuring import Measured, measure
 from betagvae.bench.page import page
 from betagvae.bench.processes import Mode
 from betagvae.bench.ratios import COLUMNS, COMPARISONS, LABELS, Row
 from betagvae.data import registry
 from betagvae.data.arrays import open_array
 from betagvae.errors import UserError
+from betagvae.experiment import Experiment
 from betagvae.records.files import write_csv, write_json, write_text
+from betagvae.settings.bench import BenchSettings
 from betagvae.settings.data import DataSettings
 
 IMAGES = 4096
 """Images to draw: speed depends neither on what they show nor on their number."""
 
 
-def bench(grid: Grid, settings: BenchSettings, output: Path, arrays: Sequence[Path] = ()) -> None:
+def bench(
+    experiment: Experiment,
+    settings: BenchSettings,
+    output: Path,
+    arrays: Sequence[Path],
+    cores: int,
+) -> None:
     """Measure this machine, write all results into a folder and print the page.
 
     Parameters
     ----------
-    grid
+    experiment
         The trainings that time and memory are wanted for.
     settings
         How to measure.
@@ -37,24 +45,29 @@ def bench(grid: Grid, settings: BenchSettings, output: Path, arrays: Sequence[Pa
         The folder of ``bench.json``, ``bench.md`` and a CSV file for each of `COMPARISONS`.
     arrays
         Prepared image arrays; where a data set has none, images are drawn in a temporary folder.
+    cores
+        Processor cores to use: by one process with as many threads, and by trainings side by side.
 
     Raises
     ------
     UserError
         When arrays and settings do not fit, or a process ends for lack of memory.
     """
+    if cores < 1:
+        raise UserError(f"--cores {cores}: give one core at least")
     prepared = {open_array(path).dataset: path for path in arrays}
-    if unused := sorted(set(prepared) - set(grid.datasets)):
+    if unused := sorted(set(prepared) - set(experiment.datasets)):
         raise UserError(f"an array of {', '.join(unused)} is given, but no such data set: name it")
     load = os.getloadavg()[0]
     measured = []
-    cells_of = {dataset: grid.cells(dataset) for dataset in grid.datasets}
-    for dataset, cells in cells_of.items():
+    to_time = {dataset: cells_of(experiment, dataset) for dataset in experiment.datasets}
+    for dataset, cells in to_time.items():
         with TemporaryDirectory() as folder:
-            path = prepared.get(dataset) or draw(dataset, Path(folder), settings.cores)
-            measured.append(measure(path, cells, settings))
+            path = prepared.get(dataset) or draw(dataset, Path(folder), cores)
+            measured.append(measure(path, cells, settings, cores))
     ratios = {name: compare(measured) for name, compare in COMPARISONS.items()}
-    record = _record(grid, settings, measured, ratios) | {"load_before": round(load, 2)}
+    record = _record(experiment, settings, measured, ratios)
+    record |= {"cores": cores, "load_before": round(load, 2)}
     for name, rows in ratios.items():
         write_csv(output / f"{name}.csv", rows, COLUMNS)
     write_text(output / "bench.md", page(record))
@@ -89,16 +102,15 @@ def draw(dataset: str, folder: Path, threads: int, images: int = IMAGES) -> Path
 
 
 def _record(
-    grid: Grid,
+    experiment: Experiment,
     settings: BenchSettings,
     measured: Sequence[Measured],
     ratios: Mapping[str, Sequence[Row]],
 ) -> dict[str, Any]:
     """Return everything that the page says, as numbers."""
-    extrapolated = extrapolate(grid, measured)
+    extrapolated = extrapolate(experiment, measured)
     return {
         "provenance": measured[0].provenance,
-        "cores": settings.cores,
         "precision": measured[0].cells[0].settings.precision,
         "rounds": settings.rounds,
         "seconds": settings.seconds,

@@ -1,57 +1,88 @@
-"""Arguments that several subcommands share."""
+"""Arguments that are made from declared settings, and those that several subcommands share."""
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, TypeVar
 
-from betagvae.paper.reported import printed_name
+from betagvae.errors import UserError
+from betagvae.experiment import Experiment
+from betagvae.settings.setting import Declared, declared, made
 
-
-def with_tuples(options: dict[str, object]) -> dict[str, object]:
-    """Turn the lists that argparse makes into what frozen settings hold."""
-    return {name: tuple(v) if isinstance(v, list) else v for name, v in options.items()}
-
-
-def pair(text: str) -> tuple[float, float]:
-    """Read BETA,GAMMA."""
-    beta, gamma = text.split(",")
-    return float(beta), float(gamma)
+S = TypeVar("S")
 
 
-def method(text: str) -> tuple[str, tuple[float, float]]:
-    """Read NAME=BETA,GAMMA; return the name as results print it."""
-    name, weights = text.split("=")
-    return printed_name(name), pair(weights)
+def add_settings(
+    p: argparse.ArgumentParser, section: type, *, without: tuple[str, ...] = (), needed: bool = True
+) -> None:
+    """Add a flag for each setting of a section; where it is left out, the section's default holds.
+
+    Parameters
+    ----------
+    p
+        What gets the flags.
+    section
+        A class of `betagvae.settings`.
+    without
+        Settings that have no flag here.
+    needed
+        Whether settings without a default must be given.
+    """
+    group = p.add_argument_group("settings")
+    for name, d in declared(section).items():
+        if name not in without:
+            group.add_argument(
+                d.flag,
+                type=_reader(d),
+                nargs={None: None, 0: "*"}.get(d.parts, d.parts),
+                choices=d.about.choices or None,
+                required=needed and d.needed,
+                default=argparse.SUPPRESS,
+                help=_help(d),
+            )
 
 
-def training_run(text: str) -> tuple[float, float, int, Path]:
-    """Read BETA,GAMMA,SEED=FOLDER."""
-    numbers, folder = text.split("=", 1)
-    beta, gamma, seed = numbers.split(",")
-    return float(beta), float(gamma), int(seed), Path(folder)
+def _reader(d: Declared) -> Callable[[str], Any]:
+    def read(text: str) -> Any:  # noqa: ANN401
+        value = d.kind(text)
+        if problem := d.problem(value):
+            raise argparse.ArgumentTypeError(problem)
+        return value
+
+    read.__name__ = d.kind.__name__
+    return read
 
 
-def method_run(text: str) -> tuple[str, Path]:
-    """Read NAME=FOLDER; return the name as results print it."""
-    name, run = text.split("=", 1)
-    return printed_name(name), Path(run)
+def _help(d: Declared) -> str:
+    text = d.about.why.replace("`", "").replace("\\|", "|")
+    unit = f" [{d.about.unit}]" if d.about.unit else ""
+    default = "" if d.needed or d.default in (None, ()) else f" (default: {d.default})"
+    return f"{text}{unit}{default}".replace("%", "%%")
 
 
-def add_methods(p: argparse.ArgumentParser) -> None:
-    """Add `--methods`."""
-    p.add_argument("--methods", type=method, nargs="+", required=True, metavar="NAME=BETA,GAMMA")
+def take(options: dict[str, object], section: type[S]) -> S:
+    """Take a section's settings out of what was parsed."""
+    names = [name for name in declared(section) if name in options]
+    return made(section, {name: options.pop(name) for name in names})
 
 
-def add_runs(p: argparse.ArgumentParser) -> None:
-    """Add `--metrics` and `--level`."""
-    p.add_argument("--metrics", type=Path, nargs="+", required=True, help="metrics.json of runs")
-    add_level(p)
+def experiment(text: str) -> Experiment:
+    """Read the trainings of a configuration, JSON as `Experiment.as_json` writes it."""
+    try:
+        return Experiment.from_json(text)
+    except (ValueError, KeyError, TypeError) as error:
+        raise argparse.ArgumentTypeError(f"not the JSON of an experiment ({error})") from error
+    except UserError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
-def add_level(p: argparse.ArgumentParser) -> None:
-    """Add `--level`."""
-    p.add_argument("--level", type=float, default=0.95, help="confidence level of the intervals")
+def add_experiment(p: argparse.ArgumentParser) -> None:
+    """Add `--experiment`."""
+    text = "the trainings of a configuration as JSON: `snakemake --printshellcmds` shows it"
+    p.add_argument("--experiment", type=experiment, required=True, metavar="JSON", help=text)
 
 
-def add_table_outputs(p: argparse.ArgumentParser) -> None:
-    """Add `--outputs` of a table."""
-    p.add_argument("--outputs", type=Path, nargs=3, required=True, metavar=("CSV", "MD", "TEX"))
+def add_outputs(p: argparse.ArgumentParser, *names: str) -> None:
+    """Add `--outputs`: files of these names, or any number of pictures."""
+    count = {"nargs": len(names), "metavar": names} if names else {"nargs": "+"}
+    p.add_argument("--outputs", type=Path, required=True, **count)

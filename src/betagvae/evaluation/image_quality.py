@@ -7,7 +7,6 @@ off; sharpness does for blur, by which models of this kind are known.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -23,26 +22,19 @@ from betagvae.model.device import DeviceImages, generator, set_up
 from betagvae.model.networks import VariationalAutoencoder
 from betagvae.records.environment import surroundings
 from betagvae.records.files import write_json
-
-
-@dataclass(frozen=True)
-class QualitySettings:
-    """What the numbers depend on besides model and data."""
-
-    features: str
-    """Name of the network in `betagvae.evaluation.feature_networks.NETWORKS`."""
-    images: int
-    """Images of the held-out split, drawn at random, and samples; at most what the split has."""
-    batch_size: int
-    threads: int
-    seed: int = 0
-    weights: Path | None = None
-    """The network's weights, where they come from a file."""
+from betagvae.settings.quality import QualitySettings
 
 
 @torch.no_grad()
-def judge(data: Path, model_path: Path, settings: QualitySettings, *, output: Path) -> None:
-    """Write the numbers of one model as JSON.
+def judge(
+    data: Path,
+    model_path: Path,
+    settings: QualitySettings,
+    *,
+    weights: Path | None = None,
+    output: Path,
+) -> None:
+    """Write the numbers of one model as JSON; `weights` are the feature network's, if of a file.
 
     Reconstructions decode the posterior's mean and are compared with the very images that were
     encoded; samples decode draws from the prior and are as many. All are rounded to 8 bits
@@ -68,7 +60,7 @@ def judge(data: Path, model_path: Path, settings: QualitySettings, *, output: Pa
     array = open_array(data)
     model, record = load_model_of(array, model_path, device)
     split, indices_n = _held_out(array, settings)
-    distance = NETWORKS[settings.features](settings.weights).to(device)
+    distance = NETWORKS[settings.features](weights).to(device)
     batches = indices_n.to(device).split(settings.batch_size)
     numbers = _of_reconstructions(model, DeviceImages(array, device), batches, distance)
     distance.reset()

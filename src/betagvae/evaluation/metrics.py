@@ -1,7 +1,6 @@
 """Reconstruction error, KL divergence and codes of a trained model."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,26 +15,11 @@ from betagvae.model.device import DeviceImages, computing_in, generator, set_up
 from betagvae.model.networks import VariationalAutoencoder
 from betagvae.records.environment import surroundings
 from betagvae.records.files import read_json, sha256, whole_file, write_json
-from betagvae.results.identity import identity
+from betagvae.records.identity import identity
+from betagvae.settings.evaluation import EvaluationSettings
 
 BATCH_SIZES = {"cpu": 64, "cuda": 1024}
 """Images at a time by device: more are no faster on a CPU, and few leave a GPU idle."""
-
-
-@dataclass(frozen=True)
-class EvaluationSettings:
-    """What the numbers depend on besides model and data."""
-
-    threads: int
-    batch_size: int | None = None
-    """Images at a time; None means what the device does best."""
-    encoded_images: int | None = None
-    """Images of each split to encode, drawn at random; None means all."""
-    images: int | None = None
-    """How many of these to decode and measure as well; None means all of them."""
-    seed: int = 0
-    precision: str = "float32"
-    """One of `device.PRECISIONS`."""
 
 
 def load_model(path: Path, device: torch.device) -> tuple[VariationalAutoencoder, dict[str, Any]]:
@@ -148,8 +132,7 @@ def evaluate_split(
 
 def identity_of(array: ImageArray, record: dict[str, Any]) -> dict[str, Any]:
     """Return what tells in a result file which training it is about."""
-    data = {"dataset": array.dataset, "source": array.source, "stand_in": array.stand_in}
-    return identity({**record["settings"], **data})
+    return identity(array.metadata, record["settings"])
 
 
 def _chosen(split: range, name: str, settings: EvaluationSettings) -> tuple[Tensor, Tensor]:

@@ -10,10 +10,11 @@ from safetensors.numpy import load_file
 
 from betagvae.data.arrays import ImageArray, open_array
 from betagvae.errors import UserError
-from betagvae.evaluation.scores import ScoreSizes, compute_scores
+from betagvae.evaluation.scores.registry import compute_scores
 from betagvae.records.environment import surroundings
 from betagvae.records.files import read_json, write_json
-from betagvae.results.identity import identity
+from betagvae.records.identity import identity
+from betagvae.settings.scores import ScoreSettings
 
 
 @dataclass(frozen=True)
@@ -25,9 +26,7 @@ class Codes:
     log_variances_nl: np.ndarray
 
 
-def score(
-    data: Path, codes: Path, metrics: Path, output: Path, *, seed: int, sizes: ScoreSizes
-) -> None:
+def score(data: Path, codes: Path, metrics: Path, output: Path, settings: ScoreSettings) -> None:
     """Write all scores that the data set allows: without known factors, the label-free ones.
 
     Parameters
@@ -38,7 +37,7 @@ def score(
         What the evaluation of the run wrote.
     output
         JSON: the training's identity, the settings, the number of images and the scores.
-    seed, sizes
+    settings
         As for `betagvae.evaluation.scores.compute_scores`.
 
     Raises
@@ -56,16 +55,16 @@ def score(
         encoded.log_variances_nl,
         array.factor_classes(encoded.indices_n) if known else None,
         array.factor_sizes if known else None,
-        seed=seed,
-        sizes=sizes,
+        settings,
     )
-    content = {"images": len(encoded.indices_n), "settings": {"seed": seed, **asdict(sizes)}}
+    content = {"images": len(encoded.indices_n), "settings": asdict(settings)}
     write_json(output, {**run, **content, "scores": scores, "surroundings": surroundings()})
 
 
 def _identity(metrics: Path) -> dict[str, Any]:
+    content = read_json(metrics)
     try:
-        return identity(read_json(metrics))
+        return identity(content, content["training"])
     except KeyError as error:
         raise UserError(f"{metrics} lacks {error}: evaluate the model again") from error
 

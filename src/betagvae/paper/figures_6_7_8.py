@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from string import ascii_lowercase
 
 import numpy as np
 import torch
@@ -13,10 +14,11 @@ from torch import Tensor
 from betagvae.data.arrays import SIDE, open_array
 from betagvae.errors import UserError
 from betagvae.evaluation.metrics import load_model
+from betagvae.experiment import Experiment
 from betagvae.model.networks import VariationalAutoencoder
-from betagvae.paper.figures_4_5 import empty_figure, save, title
-from betagvae.records.files import read_json
-from betagvae.results.runs import load_runs
+from betagvae.paper.pictures import empty_figure, save, title
+from betagvae.results.runs import Run, load_runs
+from betagvae.settings.paper import TraversalSettings
 
 FRAMES = ("#e41a1c", "#18a02c")
 """The paper's red and green, around the most informative latents."""
@@ -26,93 +28,74 @@ GAP = 8
 
 def traversals(
     array: Path,
-    models: Mapping[str, Path],
-    metrics: Mapping[str, Path],
-    outputs: Sequence[Path],
-    *,
+    experiment: Experiment,
+    settings: TraversalSettings,
     base_index: int,
-    columns: int = 10,
-    low: float = -3,
-    high: float = 3,
-    device: torch.device | str = "cpu",
+    outputs: Sequence[Path],
 ) -> None:
-    """Draw Fig. 6, 7 or 8: a panel a model, a row a latent, a column a value of that latent.
+    """Draw Fig. 6, 7 or 8: a panel a method, a row a latent, a column a value of that latent.
+
+    The model of a method's first seed is shown; the KL of each latent, in its metrics, orders the
+    rows.
 
     Parameters
     ----------
     array
         The data set's ``.npy``.
-    models
-        Method to ``model.safetensors``, in the order of the panels.
-    metrics
-        Method to the metrics file of the same model; its KL per latent orders the rows.
-    outputs
-        PNG and PDF files.
+    experiment
+        Its methods are the panels, in order.
+    settings
+        Values of a latent.
     base_index
         Number of the image whose code, the posterior's mean, every model starts from.
-    columns, low, high
-        Values of a latent: `columns` of them from `low` to `high`, prior standard deviations.
+    outputs
+        PNG and PDF files.
 
     Raises
     ------
     UserError
-        When a file is missing or of another run, or the base image is not in the data set.
+        When a file is missing or of another training, or the base image is not in the data set.
     """
-    figure = traversals_figure(
-        array,
-        models,
-        metrics,
-        base_index=base_index,
-        values=torch.linspace(low, high, columns),
-        device=torch.device(device),
-    )
-    save(figure, outputs)
+    images = open_array(array)
+    if not 0 <= base_index < len(images):
+        raise UserError(f"no image {base_index} in {array}: it holds {len(images)}")
+    x_chw = torch.from_numpy(images.images([base_index])[0]).float() / 255
+    runs = load_runs(experiment.without_table1().of_first_seed().on(images.dataset))
+    shown = {method: runs.of(images.dataset, row)[0] for method, row in experiment.methods.items()}
+    values = torch.linspace(settings.low, settings.high, settings.columns)
+    save(traversals_figure(shown, x_chw, values, title(images.dataset, images.stand_in)), outputs)
 
 
 def traversals_figure(
-    array: Path,
-    models: Mapping[str, Path],
-    metrics: Mapping[str, Path],
-    *,
-    base_index: int,
-    values: Tensor,
-    device: torch.device,
+    runs: Mapping[str, Run], x_chw: Tensor, values: Tensor, heading: str
 ) -> Figure:
-    """Return the figure that `traversals` writes; `values` as float32, one a column."""
-    images = open_array(Path(array))
-    if not 0 <= base_index < len(images):
-        raise UserError(f"no image {base_index} in {array}: it holds {len(images)}")
-    lacking = [method for method in models if method not in metrics]
-    if lacking:
-        raise UserError(f"no metrics of {', '.join(lacking)} given: evaluate the model first")
-    x_chw = torch.from_numpy(images.images([base_index])[0]).float() / 255
-    kls = {method: _kl_per_latent(metrics[method], Path(models[method])) for method in models}
+    """Return the figure that `traversals` writes.
+
+    Parameters
+    ----------
+    runs
+        Method to the training that is shown.
+    x_chw
+        The base image.
+    values
+        Of a latent, float32, one a column.
+    heading
+        Name of the data.
+    """
+    kls = {method: one.splits[one.held_out].kl_per_latent for method, one in runs.items()}
     rows, width = max(map(len, kls.values())), 3.6
     height = 0.9 + (width - 0.45) * (rows + 1) / len(values)
-    figure = empty_figure(width * len(models), height, layout="compressed")
-    figure.suptitle(title(images.dataset, images.stand_in), fontsize=11)
-    panels = figure.subplots(
-        2, len(models), squeeze=False, gridspec_kw={"height_ratios": (1, rows)}
-    )
-    for index, (method, path) in enumerate(models.items()):
-        model, _ = load_model(Path(path), device)
-        mean_l = _posterior_mean(model, x_chw.to(device))
+    figure = empty_figure(width * len(runs), height, layout="compressed")
+    figure.suptitle(heading, fontsize=11)
+    panels = figure.subplots(2, len(runs), squeeze=False, gridspec_kw={"height_ratios": (1, rows)})
+    for index, (method, one) in enumerate(runs.items()):
+        model, _ = load_model(one.path.with_name("model.safetensors"), torch.device("cpu"))
+        mean_l = _posterior_mean(model, x_chw)
         strip, grid = panels[:, index]
         _show_base(strip, x_chw, _decode(model, mean_l[None])[0], len(values))
-        strip.set_title(f"({'abcdefghij'[index]}) {method}", fontsize=10)
-        _show_traversal(grid, model, mean_l, kls[method], values.to(device))
+        strip.set_title(f"({ascii_lowercase[index % 26]}) {method}", fontsize=10)
+        _show_traversal(grid, model, mean_l, kls[method], values)
     return figure
-
-
-def _kl_per_latent(path: Path, model: Path) -> tuple[float, ...]:
-    """Return the KL of each latent, nats, from metrics that must be the model's own."""
-    (run,) = load_runs([path])
-    record = read_json(model.with_name("training.json"))
-    settings = record["settings"]
-    trained = (record["data"]["dataset"], *(settings[key] for key in ("beta", "gamma", "seed")))
-    if trained != (run.dataset, run.beta, run.gamma, run.seed):
-        raise UserError(f"{path} is not of {model}: give each model its own metrics")
-    return run.splits[run.held_out].kl_per_latent
 
 
 def by_information(kl_per_latent: Sequence[float]) -> list[int]:
@@ -128,8 +111,8 @@ def _posterior_mean(model: VariationalAutoencoder, x_chw: Tensor) -> Tensor:
 
 @torch.no_grad()
 def _decode(model: VariationalAutoencoder, z_nl: Tensor) -> Tensor:
-    """Return the pixels' means in [0, 1], N×C×64×64, on the CPU."""
-    return torch.sigmoid(model.decoder(z_nl)).cpu()
+    """Return the pixels' means in [0, 1], N×C×64×64."""
+    return torch.sigmoid(model.decoder(z_nl))
 
 
 def traversal_codes(mean_l: Tensor, order: Sequence[int], values_v: Tensor) -> Tensor:

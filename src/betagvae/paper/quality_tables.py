@@ -6,21 +6,14 @@ from pathlib import Path
 from typing import Any
 
 from betagvae.errors import UserError
-from betagvae.results.identity import identity
-from betagvae.results.quantities import Quantity
-from betagvae.results.runs import load_results
-from betagvae.results.summary import Judged, Methods, write_tables
+from betagvae.evaluation.quantities import Quantity
+from betagvae.experiment import Experiment
+from betagvae.records.identity import read_identity
+from betagvae.results.runs import load
+from betagvae.results.summary import Judged, write_tables
+from betagvae.settings.quality import NETWORKS
 
 CAPTION = "Image quality of the methods: reconstructions, and samples from the prior"
-
-NETWORKS = {
-    "inception_v3": "the 2,048 features of Inception-v3 at 299×299, by which FID is defined",
-    "efficientnet_lite0": (
-        "320 features of EfficientNet-Lite0 (ImageNet) at 64×64, which is not FID and cannot be "
-        "compared with published FIDs"
-    ),
-}
-"""What each feature network of `betagvae.evaluation.feature_networks` is."""
 
 FRECHET = {
     "frechet_reconstruction": "Fréchet distance of reconstructions",
@@ -41,30 +34,28 @@ class _Looked(Judged):
     features: str
 
 
-def quality_tables(
-    quality: Sequence[Path], methods: Methods, level: float, outputs: Sequence[Path]
-) -> None:
-    """Write ``quality.csv``, a row a number and run, and ``.md`` and ``.tex``, methods over seeds.
+def quality_tables(experiment: Experiment, level: float, outputs: Sequence[Path]) -> None:
+    """Write ``quality.csv``, a row a number and training, and ``.md`` and ``.tex``, over seeds.
 
     Raises
     ------
     UserError
-        When a file is damaged, runs cannot be compared (another feature network is a reason) or a
-        data set lacks a method.
+        When a file is damaged, trainings cannot be compared (another feature network is a reason)
+        or a data set lacks a method.
     """
-    runs = load_results(quality, _read)
-    networks = sorted({run.features for run in runs})
+    results = load(experiment, "quality.json", _read)
+    networks = sorted({one.features for one in results.by_folder.values()})
     if len(networks) > 1:
         raise UserError(
             f"the files have distances by {' and '.join(networks)}, which cannot be compared: "
-            "judge all runs by one network"
+            "judge all trainings by one network"
         )
     quantities = {
         _named(name, networks[0]): Quantity(f"{label} ({networks[0]})", "lower", 0, None)
         for name, label in FRECHET.items()
     } | NUMBERS
     notes = _notes(networks[0])
-    write_tables(runs, methods, quantities, level, outputs, caption=CAPTION, notes=notes)
+    write_tables(results, quantities, level, outputs, caption=CAPTION, notes=notes)
 
 
 def _named(name: str, features: str) -> str:
@@ -76,7 +67,7 @@ def _read(path: Path, content: dict[str, Any]) -> _Looked:
     features = content["features"]
     return _Looked(
         path,
-        **identity(content),
+        **read_identity(content),
         images=content["images"],
         values={_named(name, features): content[name] for name in (*FRECHET, *NUMBERS)},
         features=features,

@@ -18,81 +18,99 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from betagvae.errors import UserError
-from betagvae.paper import reported as paper
-from betagvae.paper.figures_4_5 import (
+from betagvae.experiment import (
+    ALWAYS_NAMED,
+    Experiment,
+    Pair,
+    Row,
+    pair_label,
+    row_label,
+)
+from betagvae.paper import reported
+from betagvae.paper.pictures import (
     COLOURS,
     PAPER_MARK,
-    UNITS,
     empty_figure,
+    legend_columns,
     save,
     tidy,
     title,
+    unit,
 )
-from betagvae.results.runs import Run, datasets, load_runs, split_label
+from betagvae.results.labels import split_label
+from betagvae.results.runs import Results, Run, load_runs
+from betagvae.settings.training import WEIGHTS
 
 OTHER = "#999999"
 """Colour of runs of Table 1 whose weights are not a method's."""
+WIDTH = 8.4
+"""Of the figure, inches."""
 CLOSE = 0.035
 """Points nearer than this part of the panel, along both axes, share their text."""
 
 EXPLANATION = """\
 A dot is one seed. A line of slope −β goes through each method's mean: along it, reconstruction
-error + β·KL is equal, and below it smaller. With γ = 0 (solid) a model is trained for that sum
-alone: points of the same β that lie far below a solid line need an explanation."""
+error + β·KL is equal, and below it smaller. A solid line's model is trained for that sum
+alone: points of the same β that lie far below need an explanation."""
 
-Pair = tuple[float, float]
 Point = tuple[float, float]
 """KL divergence, reconstruction error."""
 
 
 @dataclass(frozen=True)
-class _Panel:
-    """What one panel shows, by (β, γ)."""
+class _Group:
+    """What is drawn alike: the trainings of a row of settings, or a value of the paper's."""
 
+    pair: Pair
+    colour: str
+    line: str
+    """Style of the line of slope −β through the mean; empty where it is no method's."""
+    points: Sequence[Point]
+
+
+@dataclass(frozen=True)
+class _Panel:
     title: str
     unit: str
-    runs: Mapping[Pair, Sequence[Point]]
-    """A point a seed; empty in the panel of the paper's values."""
-    printed: Mapping[Pair, Point]
-    """The paper's; empty where they cannot be compared."""
+    trained: Sequence[_Group]
+    """Empty in the panel of the paper's values."""
+    printed: Sequence[_Group]
+    """Of the paper; empty where they cannot be compared."""
 
 
-def rate_distortion(
-    metrics: Sequence[Path], methods: Mapping[str, Pair], outputs: Sequence[Path]
-) -> None:
-    """Draw the paper's values and, a panel a data set, every run.
+def rate_distortion(experiment: Experiment, outputs: Sequence[Path]) -> None:
+    """Draw the paper's values and, a panel a data set, every training.
 
     Parameters
     ----------
-    metrics
-        Metrics files of all runs.
-    methods
-        Name to (β, γ); a line of slope −β goes through each one's mean.
+    experiment
+        A line of slope −β goes through the mean of each of its methods.
     outputs
         PNG and PDF files.
 
     Raises
     ------
     UserError
-        When no run of a data set has finite numbers.
+        When no training of a data set has finite numbers.
     """
-    save(rate_distortion_figure(load_runs(metrics), methods), outputs)
+    save(rate_distortion_figure(load_runs(experiment)), outputs)
 
 
-def rate_distortion_figure(runs: Sequence[Run], methods: Mapping[str, Pair]) -> Figure:
+def rate_distortion_figure(runs: Results[Run]) -> Figure:
     """Return the figure that `rate_distortion` writes."""
-    panels = [_paper_panel(), *(_run_panel(runs, name) for name in datasets(runs))]
+    panels = [_paper_panel(runs.experiment), *(_run_panel(runs, name) for name in runs.datasets)]
     rows = (len(panels) + 1) // 2
-    figure = empty_figure(8.4, 0.9 + 3.5 * rows)
+    figure = empty_figure(WIDTH, 0.9 + 3.5 * rows)
     places = figure.subplots(rows, 2, squeeze=False).flatten()
     for axes, panel in zip(places, panels, strict=False):
-        _draw(axes, panel, methods)
+        _draw(axes, panel)
     for axes in places[len(panels) :]:
         axes.set_axis_off()
+    handles = _legend(runs.experiment)
     figure.legend(
-        handles=_legend(methods),
+        handles=handles,
         loc="outside lower center",
-        ncols=len(methods) + 2,
+        ncols=legend_columns([handle.get_label() for handle in handles], WIDTH),
         fontsize=8,
         frameon=False,
         title=EXPLANATION,
@@ -102,48 +120,89 @@ def rate_distortion_figure(runs: Sequence[Run], methods: Mapping[str, Pair]) -> 
     return figure
 
 
-def _printed() -> dict[Pair, Point]:
-    rows = (*paper.TABLE_1, *paper.TABLE_2)
-    return {(row.beta, row.gamma): (row.kl, row.reconstruction_error) for row in rows}
+def _colours(experiment: Experiment) -> dict[Pair, tuple[str, str]]:
+    """Return colour and line of the methods by their weights in eq. 7, for the paper's values."""
+    methods = zip(experiment.methods.values(), cycle(COLOURS), strict=False)
+    found = {}
+    for row, colour in methods:
+        if not set(row) & set(WEIGHTS) - set(ALWAYS_NAMED):
+            found.setdefault(_pair(row), (colour, _line(row)))
+    return found
 
 
-def _paper_panel() -> _Panel:
-    return _Panel("CelebA, the paper's values", "as printed", {}, _printed())
+def _pair(row: Row) -> Pair:
+    return row["beta"], row.get("gamma", 0)
 
 
-def _run_panel(runs: Sequence[Run], dataset: str) -> _Panel:
+def _line(row: Row) -> str:
+    """Return the style of a method's line: dashed where more than the sum is minimised."""
+    return "--" if any(row.get(weight) for weight in WEIGHTS if weight != "beta") else "-"
+
+
+def _printed(experiment: Experiment) -> list[_Group]:
+    colours = _colours(experiment)
+    rows = {(r.beta, r.gamma): r for r in (*reported.TABLE_1, *reported.TABLE_2)}
+    return [
+        _Group(pair, *colours.get(pair, (OTHER, "")), [(row.kl, row.reconstruction_error)])
+        for pair, row in rows.items()
+    ]
+
+
+def _paper_panel(experiment: Experiment) -> _Panel:
+    return _Panel("CelebA, the paper's values", "as printed", [], _printed(experiment))
+
+
+def _run_panel(runs: Results[Run], dataset: str) -> _Panel:
     """Return the panel of one data set, on the split that tables put first."""
-    chosen = [run for run in runs if run.dataset == dataset]
-    first, points, diverged = chosen[0], {}, 0
-    for run in chosen:
-        part = run.splits[first.held_out]
-        point = (part.kl, part.reconstruction_error)
-        if all(map(math.isfinite, point)):
-            points.setdefault((run.beta, run.gamma), []).append(point)
-        else:
-            diverged += 1
-    if not points:
+    all_runs, first = runs.all(dataset), runs.all(dataset)[0]
+    trained = _trained(runs, dataset)
+    if not trained:
         raise UserError(f"every training of {dataset} diverged: there is nothing to draw")
     split = split_label(first.held_out, first.splits)
     detail = f"our runs, {split if split == 'all images' else f'{split} split'}"
+    diverged = len(all_runs) - sum(len(group.points) for group in trained)
     detail += f", {diverged} diverged left out" if diverged else ""
     heading = title(dataset, first.stand_in, detail, "\n")
-    alike = (dataset, first.stand_in, first.likelihood) == (paper.DATASET, False, paper.LIKELIHOOD)
-    unit = UNITS.get(first.likelihood, "")
-    return _Panel(heading, unit, points, _printed() if alike else {})
+    basis = (dataset, first.stand_in, first.settings.likelihood)
+    alike = basis == (reported.DATASET, False, reported.LIKELIHOOD)
+    printed = _printed(runs.experiment) if alike else []
+    return _Panel(heading, unit("reconstruction_error", all_runs), trained, printed)
 
 
-def _draw(axes: Axes, panel: _Panel, methods: Mapping[str, Pair]) -> None:
-    colours = dict(zip(methods.values(), cycle(COLOURS), strict=False))
-    for pair, point in panel.printed.items():
-        axes.plot(*point, **{**PAPER_MARK, "color": colours.get(pair, OTHER)})
-    for pair, points in panel.runs.items():
-        axes.plot(*zip(*points, strict=True), **_RUN_MARK, color=colours.get(pair, OTHER))
+def _trained(runs: Results[Run], dataset: str) -> list[_Group]:
+    """Return the trainings by what they set, the methods first; those that diverged are left out.
+
+    A pair of Table 1 that is a method's is that method.
+    """
+    experiment = runs.experiment
+    methods = zip(experiment.methods.values(), cycle(COLOURS), strict=False)
+    styles = {experiment.named(dataset, row): (c, _line(row)) for row, c in methods}
+    rows = {experiment.named(dataset, row): row for row in experiment.rows(dataset)}
+    groups = [
+        _Group(_pair(row), *styles.get(name, (OTHER, "")), _points(runs.of(dataset, row)))
+        for name, row in rows.items()
+    ]
+    return [group for group in groups if group.points]
+
+
+def _points(runs: Sequence[Run]) -> list[Point]:
+    parts = [run.splits[run.held_out] for run in runs]
+    points = [(part.kl, part.reconstruction_error) for part in parts]
+    return [point for point in points if all(map(math.isfinite, point))]
+
+
+def _draw(axes: Axes, panel: _Panel) -> None:
+    for group in panel.printed:
+        axes.plot(*group.points[0], **{**PAPER_MARK, "color": group.colour})
+    for group in panel.trained:
+        axes.plot(*zip(*group.points, strict=True), **_RUN_MARK, color=group.colour)
     _fit_limits(axes, panel)
-    points = panel.runs or {pair: [point] for pair, point in panel.printed.items()}
-    for pair in filter(points.__contains__, colours):
-        axes.axline(_mean(points[pair]), slope=-pair[0], color=colours[pair], **_stroke(pair))
-    _name_points(axes, {p: q for p, q in points.items() if p not in colours or not panel.runs})
+    groups = panel.trained or panel.printed
+    for group in groups:
+        if group.line:
+            style = {"color": group.colour, **_stroke(group.line)}
+            axes.axline(_mean(group.points), slope=-group.pair[0], **style)
+    _name_points(axes, [g for g in groups if not (g.line and panel.trained)])
     axes.set_title(panel.title, fontsize=9)
     axes.set_xlabel("KL divergence an image (nats)", fontsize=8)
     axes.set_ylabel(f"Reconstruction error an image ({panel.unit})", fontsize=8)
@@ -165,26 +224,27 @@ _RUN_MARK = {
 }
 
 
-def _stroke(pair: Pair) -> dict[str, object]:
-    return {"linestyle": "--" if pair[1] else "-", "linewidth": 1.2, "alpha": 0.75, "zorder": 2}
+def _stroke(line: str) -> dict[str, object]:
+    return {"linestyle": line, "linewidth": 1.2, "alpha": 0.75, "zorder": 2}
 
 
 def _fit_limits(axes: Axes, panel: _Panel) -> None:
     """Fix the limits to the points, so that the lines do not stretch them."""
-    both = np.array([*panel.printed.values(), *chain.from_iterable(panel.runs.values())])
+    groups = (*panel.printed, *panel.trained)
+    both = np.array(list(chain.from_iterable(group.points for group in groups)))
     low, high = both.min(0), both.max(0)
     room = np.maximum(high - low, 1e-3 * np.abs(high)) * 0.15
     axes.set_xlim(low[0] - room[0], high[0] + room[0])
     axes.set_ylim(low[1] - room[1], high[1] + room[1])
 
 
-def _name_points(axes: Axes, points: Mapping[Pair, Sequence[Point]]) -> None:
+def _name_points(axes: Axes, groups: Sequence[_Group]) -> None:
     """Write (β, γ) beside the rightmost point, one text for pairs that lie on each other."""
-    places = {pair: axes.transLimits.transform(several) for pair, several in points.items()}
-    for group in _groups({pair: place.mean(0) for pair, place in places.items()}):
+    places = {group.pair: axes.transLimits.transform(group.points) for group in groups}
+    for pairs in _neighbours({pair: place.mean(0) for pair, place in places.items()}):
         axes.annotate(
-            " ".join(f"({beta:g}, {gamma:g})" for beta, gamma in group),
-            max(tuple(place) for pair in group for place in places[pair]),
+            " ".join(map(pair_label, pairs)),
+            max(tuple(place) for pair in pairs for place in places[pair]),
             xycoords="axes fraction",
             xytext=(7, 0),
             textcoords="offset points",
@@ -195,7 +255,7 @@ def _name_points(axes: Axes, points: Mapping[Pair, Sequence[Point]]) -> None:
         )
 
 
-def _groups(means: Mapping[Pair, np.ndarray]) -> list[list[Pair]]:
+def _neighbours(means: Mapping[Pair, np.ndarray]) -> list[list[Pair]]:
     """Return pairs with those together that lie `CLOSE` to the first of their group."""
     groups: list[list[Pair]] = []
     for pair in sorted(means):
@@ -207,16 +267,16 @@ def _groups(means: Mapping[Pair, np.ndarray]) -> list[list[Pair]]:
     return groups
 
 
-def _legend(methods: Mapping[str, Pair]) -> list[Line2D]:
+def _legend(experiment: Experiment) -> list[Line2D]:
     named = [
         Line2D(
             [],
             [],
-            **{**_RUN_MARK, **_stroke(pair)},
+            **{**_RUN_MARK, **_stroke(_line(row))},
             color=colour,
-            label=f"{name} ({pair[0]:g}, {pair[1]:g})",
+            label=f"{name} {row_label(row)}",
         )
-        for (name, pair), colour in zip(methods.items(), cycle(COLOURS), strict=False)
+        for (name, row), colour in zip(experiment.methods.items(), cycle(COLOURS), strict=False)
     ]
     other = Line2D([], [], **_RUN_MARK, color=OTHER, label="other (β, γ)")
     printed = Line2D([], [], **PAPER_MARK, label="the paper's value")

@@ -8,6 +8,8 @@ that the numbers were taken on. All of them are from CelebA.
 
 from dataclasses import dataclass
 
+from betagvae.settings.training import WEIGHTS, TrainingSettings
+
 DOI = "10.13364/j.issn.1672-6510.20220257"
 
 DATASET = "celeba"
@@ -29,6 +31,9 @@ class Reported:
     """KL divergence, nats."""
 
 
+FIGURES = {"fig6": "celeba", "fig7": "dsprites", "fig8": "chairs3d"}
+"""Figures of latent traversals, and the data set of each."""
+
 TABLE_1 = (
     Reported(2, 2, 228.511, 20.363),
     Reported(3, 3, 236.819, 17.997),
@@ -48,14 +53,13 @@ TABLE_2 = (
 """Table 2: the three methods."""
 
 
-def reported(dataset: str, beta: float, gamma: float) -> Reported | None:
-    """Return what the paper prints for a data set and pair of weights; None where nothing."""
-    if dataset != DATASET:
+def reported(dataset: str, settings: TrainingSettings) -> Reported | None:
+    """Return what the paper prints for a training's data set and weights; None where nothing.
+
+    The paper does not say how γ·D is to be read: its value stands beside every reading.
+    """
+    others = (weight for weight in WEIGHTS if weight not in ("beta", "gamma"))
+    if dataset != DATASET or any(getattr(settings, weight) for weight in others):
         return None
     pairs = {(row.beta, row.gamma): row for row in (*TABLE_1, *TABLE_2)}
-    return pairs.get((beta, gamma))
-
-
-def printed_name(method: str) -> str:
-    """Return a method's name as the paper prints it; in configurations names are ASCII."""
-    return method.replace("beta", "β")
+    return pairs.get((settings.beta, settings.gamma))

@@ -1,15 +1,18 @@
 """The tables of disentanglement scores."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from betagvae.errors import UserError
-from betagvae.evaluation.scores import NUMBERS, ScoreSizes
-from betagvae.results.identity import identity
-from betagvae.results.runs import load_results
-from betagvae.results.summary import Judged, Methods, write_tables
+from betagvae.evaluation.scores.registry import NUMBERS
+from betagvae.experiment import Experiment
+from betagvae.records.identity import read_identity
+from betagvae.results.runs import load
+from betagvae.results.summary import Judged, write_tables
+from betagvae.settings.scores import ScoreSettings
+from betagvae.settings.setting import defaults
 
 CAPTION = "Disentanglement scores of the methods"
 NOTES = (
@@ -26,47 +29,45 @@ NOTES = (
 
 @dataclass(frozen=True)
 class _Scored(Judged):
-    settings: dict[str, float]
+    sizes: dict[str, float]
 
 
-def score_tables(
-    scores: Sequence[Path], methods: Methods, level: float, outputs: Sequence[Path]
-) -> None:
-    """Write ``scores.csv``, a row a number and run, and ``.md`` and ``.tex``, methods over seeds.
+def score_tables(experiment: Experiment, level: float, outputs: Sequence[Path]) -> None:
+    """Write ``scores.csv``, a row a number and training, and ``.md`` and ``.tex``, over seeds.
 
     Raises
     ------
     UserError
-        When a file is damaged, runs cannot be compared (other sizes are a reason) or a data set
-        lacks a method.
+        When a file is damaged, trainings cannot be compared (other sizes are a reason) or a data
+        set lacks a method.
     """
-    runs = load_results(scores, _read)
-    for run in runs:
-        if run.settings != runs[0].settings:
+    results = load(experiment, "scores.json", _read)
+    first, *others = results.by_folder.values()
+    for one in others:
+        if one.sizes != first.sizes:
             raise UserError(
-                f"{run.path} and {runs[0].path} were scored with other sizes: score them again "
+                f"{one.path} and {first.path} were scored with other sizes: score them again "
                 "with one configuration"
             )
-    notes = NOTES + _departures(runs[0].settings)
-    write_tables(runs, methods, NUMBERS, level, outputs, caption=CAPTION, notes=notes)
+    notes = NOTES + _departures(first.sizes)
+    write_tables(results, NUMBERS, level, outputs, caption=CAPTION, notes=notes)
 
 
 def _read(path: Path, content: dict[str, Any]) -> _Scored:
     return _Scored(
         path,
-        **identity(content),
+        **read_identity(content),
         images=content["images"],
         values=dict(content["scores"]),
-        settings=dict(content["settings"]),
+        sizes=dict(content["settings"]),
     )
 
 
-def _departures(settings: Mapping[str, float]) -> str:
+def _departures(sizes: Mapping[str, float]) -> str:
     """Say where the sizes are not the protocol's; empty where all are."""
-    usual = asdict(ScoreSizes())
     other = [
-        f"{name} {settings[name]:,} for {value:,}"
-        for name, value in usual.items()
-        if settings[name] != value
+        f"{name} {sizes[name]:,} for {value:,}"
+        for name, value in defaults(ScoreSettings).items()
+        if name != "seed" and sizes[name] != value
     ]
     return f" Not the field's protocol: {', '.join(other)}." if other else ""

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from betagvae.records.files import read_csv, write_json
-from betagvae.results.runs import QUANTITIES
+from betagvae.results.labels import QUANTITIES
 
 
 def table_metrics(table: Path, output: Path) -> None:

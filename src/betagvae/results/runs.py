@@ -1,31 +1,21 @@
-"""The metrics of many trainings, tidied: grouped by method, with intervals over seeds."""
+"""The results of all trainings of an experiment, read once and found by data set and method."""
 
 import itertools
-import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import fmean, stdev
-from typing import Any, TypeVar
-
-from scipy.stats import t as student_t
+from typing import Any, Generic, TypeVar
 
 from betagvae.data.arrays import SPLIT_ORDER
 from betagvae.errors import UserError
+from betagvae.experiment import Experiment, Row, Training, described
 from betagvae.records.files import read_json
-from betagvae.results.identity import Identified, identity
+from betagvae.records.identity import Identified, read_identity
+from betagvae.results.labels import dataset_name
 
-DATASET_NAMES = {"celeba": "CelebA", "dsprites": "dSprites", "chairs3d": "3D Chairs"}
-"""The paper's names, in the order of its figures 6 to 8."""
-
-QUANTITIES = {"reconstruction_error": "Reconstruction error", "kl": "KL divergence"}
-"""What the paper compares, with the headings of tables and axes."""
-
-LIKELIHOOD_UNITS = {
-    "squared_error": "squared error summed over pixels",
-    "bernoulli": "Bernoulli, nats summed over pixels",
-}
-"""The unit of a reconstruction error under each likelihood."""
+Result = TypeVar("Result", bound=Identified)
+Read = Callable[[Path, dict[str, Any]], Result]
+"""Makes a result of a path and its content; a `KeyError` stands for a damaged file."""
 
 
 @dataclass(frozen=True)
@@ -41,9 +31,6 @@ class SplitMetrics:
     """Nats, L."""
 
 
-Result = TypeVar("Result", bound=Identified)
-
-
 @dataclass(frozen=True)
 class Run(Identified):
     """One training, as its metrics file describes it."""
@@ -57,70 +44,113 @@ class Run(Identified):
 
 
 @dataclass(frozen=True)
-class Interval:
-    """Mean over seeds and, from two seeds on, its confidence interval."""
+class Results(Generic[Result]):
+    """One kind of result of the trainings of an experiment."""
 
-    mean: float
-    low: float | None
-    high: float | None
+    experiment: Experiment
+    what: str
+    """The kind, in messages."""
+    by_folder: Mapping[str, Result]
+    """A training's folder to its result, in the order of the experiment."""
+
+    @property
+    def datasets(self) -> list[str]:
+        """The data sets that there are results of, in order."""
+        return list(dict.fromkeys(result.dataset for result in self.by_folder.values()))
+
+    def all(self, dataset: str) -> list[Result]:
+        """Return every result of a data set."""
+        return [result for _, result in self._of(self.experiment.trainings(dataset))]
+
+    def of(self, dataset: str, row: Row) -> list[Result]:
+        """Return the results of a row of settings, one a seed.
+
+        Raises
+        ------
+        UserError
+            When there is none.
+        """
+        found = [result for _, result in self._of(self.experiment.of(dataset, row))]
+        if not found:
+            raise UserError(
+                f"no {self.what} of {dataset_name(dataset)} with {described(row)}: train and "
+                "evaluate it first"
+            )
+        return found
+
+    def with_trainings(self) -> Iterator[tuple[Training, Result]]:
+        """Yield every training that there is a result of, and the result."""
+        for dataset in self.experiment.datasets:
+            yield from self._of(self.experiment.trainings(dataset))
+
+    def _of(self, trainings: list[Training]) -> Iterator[tuple[Training, Result]]:
+        for training in trainings:
+            if training.folder in self.by_folder:
+                yield training, self.by_folder[training.folder]
 
 
-def load_runs(paths: Iterable[Path]) -> list[Run]:
-    """Read metrics files, sorted by data set (the paper's order), β, γ and seed.
-
-    Raises
-    ------
-    UserError
-        As `load_results`.
-    """
-    return load_results(paths, _run)
-
-
-def load_results(
-    paths: Iterable[Path], read: Callable[[Path, dict[str, Any]], Result]
-) -> list[Result]:
-    """Read result files, one a training, sorted by data set (the paper's order), β, γ and seed.
+def load(
+    experiment: Experiment, name: str, read: Read[Result], *, optional: bool = False
+) -> Results[Result]:
+    """Read one file of every training.
 
     Parameters
     ----------
-    paths
-        JSON files.
+    experiment
+        Tells where the trainings' folders are.
+    name
+        The file's name in these folders.
     read
-        Makes a result of a path and its content; a `KeyError` stands for a damaged file.
+        Makes a result of it.
+    optional
+        Whether files may be missing.
 
     Raises
     ------
     UserError
-        When a file is damaged, or two files describe one training or mix real images and
-        stand-ins, or likelihoods, within a data set.
+        When a file is missing, damaged or of another training, or the files of a data set mix real
+        images and stand-ins.
     """
-    results = sorted((_read(Path(path), read) for path in paths), key=_order)
-    for one, other in itertools.pairwise(results):
-        if _order(one) == _order(other):
-            raise UserError(f"{one.path} and {other.path} are of the same run: give one of them")
-        if one.dataset == other.dataset and _kind(one) != _kind(other):
+    found = {}
+    for dataset in experiment.datasets:
+        for training in experiment.trainings(dataset):
+            path = Path(training.folder, name)
+            if optional and not path.exists():
+                continue
+            found[training.folder] = _read(path, training, read)
+    for one, other in itertools.pairwise(found.values()):
+        alike = (one.source, one.stand_in) == (other.source, other.stand_in)
+        if one.dataset == other.dataset and not alike:
             raise UserError(
-                f"{one.path} and {other.path} differ in source or likelihood and cannot be "
+                f"{one.path} and {other.path} differ in the source of their images and cannot be "
                 "compared: make both with one configuration"
             )
-    return results
+    return Results(experiment, Path(name).stem, found)
 
 
-def _read(path: Path, read: Callable[[Path, dict[str, Any]], Result]) -> Result:
+def _read(path: Path, training: Training, read: Read[Result]) -> Result:
+    content = read_json(path)
     try:
-        return read(path, read_json(path))
+        result = read(path, content)
     except KeyError as error:
         raise UserError(f"{path} lacks {error}: evaluate the model again") from error
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from error
+    if (result.dataset, result.settings) != (training.dataset, training.settings):
+        raise UserError(f"{path} is of another training: run the workflow again")
+    return result
 
 
-def _kind(result: Identified) -> tuple[str, bool, str]:
-    return result.source, result.stand_in, result.likelihood
+def load_runs(experiment: Experiment) -> Results[Run]:
+    """Read the metrics of all trainings; raises as `load`."""
+    return load(experiment, "metrics.json", run)
 
 
-def _run(path: Path, content: dict[str, Any]) -> Run:
+def run(path: Path, content: dict[str, Any]) -> Run:
+    """Return what a metrics file says."""
     names = [name for name in SPLIT_ORDER if name in content["splits"]]
     splits = {name: _split(content["splits"][name]) for name in names}
-    return Run(path, **identity(content), splits=splits)
+    return Run(path, **read_identity(content), splits=splits)
 
 
 def _split(content: dict[str, Any]) -> SplitMetrics:
@@ -129,89 +159,4 @@ def _split(content: dict[str, Any]) -> SplitMetrics:
         reconstruction_error=content["reconstruction_error"],
         kl=content["kl"],
         kl_per_latent=tuple(content["kl_per_latent"]),
-    )
-
-
-def dataset_rank(dataset: str) -> tuple[int, str]:
-    """Return a sorting key: the paper's order first, then any other set by name."""
-    names = list(DATASET_NAMES)
-    return (names.index(dataset) if dataset in names else len(names), dataset)
-
-
-def _order(run: Identified) -> tuple[Any, ...]:
-    return (*dataset_rank(run.dataset), run.beta, run.gamma, run.seed)
-
-
-def datasets(runs: Sequence[Identified]) -> list[str]:
-    """Return the data sets of the runs, in the paper's order."""
-    return sorted({run.dataset for run in runs}, key=dataset_rank)
-
-
-def seeds_of(
-    runs: Sequence[Result], dataset: str, beta: float, gamma: float, what: str = "metrics"
-) -> list[Result]:
-    """Return one run a seed of a data set and pair of weights.
-
-    Raises
-    ------
-    UserError
-        When there is none.
-    """
-    found = [run for run in runs if (run.dataset, run.beta, run.gamma) == (dataset, beta, gamma)]
-    if not found:
-        raise missing(what, dataset, beta, gamma)
-    return found
-
-
-def missing(what: str, dataset: str, beta: float, gamma: float) -> UserError:
-    """Return the error that names a run which is not among the files."""
-    name = DATASET_NAMES.get(dataset, dataset)
-    return UserError(
-        f"no {what} of {name} with β = {beta:g}, γ = {gamma:g} among the files: "
-        "train and evaluate that run, and give its file as well"
-    )
-
-
-def interval(values: Sequence[float], level: float) -> Interval:
-    """Return the mean and Student's t interval of values, one a seed.
-
-    Parameters
-    ----------
-    values
-        At least one; with a single one there is no interval.
-    level
-        Confidence level, between 0 and 1.
-    """
-    mean, n = fmean(values), len(values)
-    if n == 1:
-        return Interval(mean, None, None)
-    half = float(student_t.ppf((1 + level) / 2, n - 1)) * stdev(values) / math.sqrt(n)
-    return Interval(mean, mean - half, mean + half)
-
-
-def data_label(dataset: str, source: str, stand_in: bool) -> str:
-    """Return the name to print: a stand-in says that it is one."""
-    name = DATASET_NAMES.get(dataset, dataset)
-    return f"{name} stand-in ({source})" if stand_in else name
-
-
-def split_label(split: str, splits: Iterable[str]) -> str:
-    """Return the split's name to print; a set of which nothing is held out is `all images`."""
-    return "all images" if list(splits) == ["train"] else split
-
-
-def stand_in_warning(results: Iterable[Any]) -> str:
-    """Return the line that must stand above a table with stand-ins; empty without any.
-
-    Parameters
-    ----------
-    results
-        Anything that has a `dataset` and a `stand_in`.
-    """
-    names = dict.fromkeys(DATASET_NAMES.get(r.dataset, r.dataset) for r in results if r.stand_in)
-    if not names:
-        return ""
-    return (
-        f"Warning: the numbers for {' and '.join(names)} are from drawn stand-in images, not from "
-        "the real ones, and cannot be compared with the paper's."
     )

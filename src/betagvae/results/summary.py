@@ -5,21 +5,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from betagvae.errors import UserError
+from betagvae.evaluation.quantities import Quantity
+from betagvae.experiment import Row, described
 from betagvae.records.files import write_csv
+from betagvae.records.identity import Identified
 from betagvae.results import typeset
-from betagvae.results.identity import Identified
-from betagvae.results.quantities import Quantity
-from betagvae.results.runs import (
-    Interval,
-    data_label,
-    datasets,
-    interval,
-    seeds_of,
-    stand_in_warning,
-)
-
-Methods = Mapping[str, tuple[float, float]]
-"""Name to (β, γ)."""
+from betagvae.results.intervals import Interval, interval
+from betagvae.results.labels import data_label, stand_in_warning
+from betagvae.results.runs import Results
 
 
 @dataclass(frozen=True)
@@ -60,69 +53,59 @@ class SummaryRow:
 
     data: str
     images: int
-    seeds: tuple[int, ...]
-    """A method each, as ``over_seeds``."""
+    seeds: int
     quantity: Quantity
     over_seeds: tuple[Interval, ...]
 
 
-def tidy_rows(
-    runs: Sequence[Judged], methods: Methods, quantities: Mapping[str, Quantity]
-) -> list[TidyRow]:
-    """Return a row for each number of each run, in the order of the runs and quantities."""
-    names = {weights: name for name, weights in methods.items()}
+def tidy_rows(results: Results[Judged], quantities: Mapping[str, Quantity]) -> list[TidyRow]:
+    """Return a row for each number of each training, in the order of trainings and quantities."""
     return [
         TidyRow(
-            data=data_label(run.dataset, run.source, run.stand_in),
-            dataset=run.dataset,
-            stand_in=run.stand_in,
-            method=names.get((run.beta, run.gamma), ""),
-            beta=run.beta,
-            gamma=run.gamma,
-            seed=run.seed,
-            images=run.images,
+            data=data_label(one.dataset, one.source, one.stand_in),
+            dataset=one.dataset,
+            stand_in=one.stand_in,
+            method=results.experiment.method_of(training),
+            beta=one.settings.beta,
+            gamma=one.settings.gamma,
+            seed=one.settings.seed,
+            images=one.images,
             score=name,
-            value=run.values[name],
+            value=one.values[name],
             direction=quantity.better,
             low=quantity.low,
             high=quantity.high,
         )
-        for run in runs
+        for training, one in results.with_trainings()
         for name, quantity in quantities.items()
-        if name in run.values
+        if name in one.values
     ]
 
 
 def summary_rows(
-    runs: Sequence[Judged],
-    methods: Methods,
-    quantities: Mapping[str, Quantity],
-    level: float,
-    what: str,
+    results: Results[Judged], quantities: Mapping[str, Quantity], level: float
 ) -> list[list[SummaryRow]]:
     """Return a block for each data set, with a row for each number.
 
     Parameters
     ----------
-    runs, methods, quantities, level
+    results, quantities, level
         As for `write_tables`.
-    what
-        What the numbers are called in messages.
 
     Raises
     ------
     UserError
-        When a data set lacks a method, or its runs were judged on unequally many images.
+        When a data set lacks a method, or its trainings were judged on unequally many images.
     """
     blocks = []
-    for dataset in datasets(runs):
-        counts = sorted({run.images for run in runs if run.dataset == dataset})
+    for dataset in results.datasets:
+        counts = sorted({one.images for one in results.all(dataset)})
         if len(counts) > 1:
             raise UserError(
-                f"some runs of {dataset} were judged on {counts[0]:,} images, others on "
+                f"some trainings of {dataset} were judged on {counts[0]:,} images, others on "
                 f"{counts[-1]:,}: judge them again with one configuration"
             )
-        groups = [seeds_of(runs, dataset, *weights, what) for weights in methods.values()]
+        groups = [results.of(dataset, row) for row in results.experiment.methods.values()]
         blocks.append(
             [
                 _summary_row(groups, name, quantity, level)
@@ -140,7 +123,7 @@ def _summary_row(
     return SummaryRow(
         data=data_label(first.dataset, first.source, first.stand_in),
         images=first.images,
-        seeds=tuple(len(group) for group in groups),
+        seeds=len(groups[0]),
         quantity=quantity,
         over_seeds=tuple(interval([run.values[name] for run in group], level) for group in groups),
     )
@@ -163,8 +146,7 @@ def best(row: SummaryRow) -> list[bool]:
 
 
 def write_tables(
-    runs: Sequence[Judged],
-    methods: Methods,
+    results: Results[Judged],
     quantities: Mapping[str, Quantity],
     level: float,
     outputs: Sequence[Path],
@@ -172,37 +154,36 @@ def write_tables(
     caption: str,
     notes: str,
 ) -> None:
-    """Write every number of every run as CSV, and the methods over seeds as Markdown and LaTeX."""
+    """Write all numbers of all trainings as CSV, the methods over seeds as Markdown and LaTeX."""
     csv, markdown, latex = outputs
-    blocks = summary_rows(runs, methods, quantities, level, outputs[0].stem)
+    blocks = summary_rows(results, quantities, level)
     legend = (
         f"Values: {typeset.interval_note(level)} Bold: the best mean. "
         "Images: how many the numbers are from. "
     )
-    tidy = tidy_rows(runs, methods, quantities)
+    tidy = tidy_rows(results, quantities)
     if not all(row.method for row in tidy):
         legend += "The other pairs of Table 1 are in the CSV file. "
     table = typeset.Table(
         caption=caption,
-        warning=stand_in_warning(runs),
+        warning=stand_in_warning(results.by_folder.values()),
         notes=legend + notes,
-        columns=_columns(methods),
+        columns=_columns(results.experiment.methods),
         blocks=[[_cells(row) for row in block] for block in blocks],
     )
     write_csv(csv, [asdict(row) for row in tidy])
     typeset.write(table, markdown, latex)
 
 
-def _columns(methods: Methods) -> list[typeset.Column]:
+def _columns(methods: Mapping[str, Row]) -> list[typeset.Column]:
     words = [typeset.Column(name, numeric=False) for name in ("Data", "Score", "Range", "Better")]
-    headings = [f"{name} (β = {beta:g}, γ = {gamma:g})" for name, (beta, gamma) in methods.items()]
+    headings = [f"{name} ({described(row)})" for name, row in methods.items()]
     return [*words, *map(typeset.Column, ["Images", "Seeds", *headings])]
 
 
 def _cells(row: SummaryRow) -> list[typeset.Cell]:
-    seeds = "–".join(str(count) for count in sorted({min(row.seeds), max(row.seeds)}))
     words = (row.data, row.quantity.label, row.quantity.range, row.quantity.better)
-    plain = [*words, f"{row.images:,}", seeds]
+    plain = [*words, f"{row.images:,}", str(row.seeds)]
     values = zip(row.over_seeds, best(row), strict=True)
     return [
         *map(typeset.Cell, plain),

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from betagvae.records.files import write_text
+from betagvae.results.intervals import Interval
 from betagvae.results.markdown import escaped
 from betagvae.results.markdown import table as pipe_table
-from betagvae.results.runs import Interval
 
 NONE = "–"
 """Stands where there is no value."""

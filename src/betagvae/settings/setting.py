@@ -27,6 +27,8 @@ class About:
     choices: tuple[str, ...] = ()
     roles: tuple[str, ...] = ()
     """What it is to the library, in words that its module explains."""
+    matters_with: tuple[str, ...] = ()
+    """Settings one of which is not 0 where this one changes anything; empty: it always does."""
 
 
 def setting(why: str, default: Any = MISSING, **about: Any) -> Any:
@@ -51,7 +53,7 @@ class Declared:
     @property
     def flag(self) -> str:
         """The command line's name."""
-        return "--" + self.name.replace("_", "-")
+        return _flag(self.name)
 
     @property
     def needed(self) -> bool:
@@ -104,6 +106,32 @@ def defaults(section: type) -> dict[str, Any]:
     return {name: list(v) if isinstance(v, tuple) else v for name, v in found.items()}
 
 
+def written(value: object) -> str:
+    """Return a setting's value as part of a name."""
+    if isinstance(value, list | tuple):
+        return "-".join(map(written, value))
+    return number(value) if isinstance(value, int | float) else str(value)
+
+
+def number(value: float) -> str:
+    """Return a number with all its digits and no more."""
+    return repr(value + 0).removesuffix(".0")  # −0 is 0
+
+
+def flags(values: Mapping[str, Any]) -> list[str]:
+    """Return settings as words of the command line; null and an empty list leave a flag out."""
+    words = []
+    for name, value in values.items():
+        parts = value if isinstance(value, list) else [value]
+        if value is not None and parts:
+            words += [_flag(name), *map(str, parts)]
+    return words
+
+
+def _flag(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
+
+
 def made(section: type[S], values: Mapping[str, Any], where: str = "") -> S:
     """Return a section with values as a configuration, a file of results or a flag has them.
 
@@ -123,11 +151,12 @@ def made(section: type[S], values: Mapping[str, Any], where: str = "") -> S:
 def _converted(d: Declared, value: Any, prefix: str) -> Any:
     if value is None and d.nullable:
         return None
-    parts = value if d.parts is not None and isinstance(value, Sequence) else [value]
-    if isinstance(value, str):
-        parts = [value]
-    if d.parts and len(parts) != d.parts:
-        raise UserError(f"{prefix}{d.name}: {value!r} is not {d.parts} values")
+    parts = [value]
+    if d.parts is not None:
+        listed = isinstance(value, Sequence) and not isinstance(value, str)
+        if not listed or (d.parts and len(value) != d.parts):
+            raise UserError(f"{prefix}{d.name}: {value!r} is not {d.parts or 'a list of'} values")
+        parts = value
     try:
         found = tuple(_part(d, part) for part in parts)
     except ValueError as error:
@@ -138,7 +167,7 @@ def _converted(d: Declared, value: Any, prefix: str) -> Any:
 def _part(d: Declared, value: Any) -> Any:
     """Return a value as the type of the setting; no number is made of words, nor the reverse."""
     number = isinstance(value, int | float) and not isinstance(value, bool)
-    if d.kind is int and (not number or value != int(value)):
+    if d.kind is int and not (number and math.isfinite(value) and value == int(value)):
         raise ValueError(f"{value!r} is not a whole number")
     if d.kind is float and not number:
         raise ValueError(f"{value!r} is not a number")

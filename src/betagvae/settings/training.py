@@ -1,8 +1,7 @@
 """What a training depends on besides its data: `training` of the configuration, and a method's row.
 
 Every key may stand in a row of `methods`, and in a data set's own `training`. Roles: ``weight`` of
-a term of the objective; ``adversarial``, of one that needs a discriminator; ``discriminator``, what
-changes nothing without one; ``job``, what is equal for all trainings of one process.
+a term of the objective; ``job``, what is equal for all trainings of one process.
 """
 
 from dataclasses import dataclass
@@ -12,6 +11,9 @@ from betagvae.settings.setting import setting, with_role
 
 PRECISIONS = ("float32", "tf32", "bfloat16")
 """Names of `betagvae.model.device.PRECISIONS`."""
+
+ADVERSARIAL = ("gamma", "tc_density_ratio")
+"""Weights of the terms that need a discriminator."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,14 +27,14 @@ class TrainingSettings:
         "weight of the discriminator's reward in eq. 7; 0 for VAE and β-VAE",
         0.0,
         least=0,
-        roles=("weight", "adversarial"),
+        roles=("weight",),
     )
     tc_density_ratio: float = setting(
         "weight of the total correlation as FactorVAE estimates it (its γ; Kim & Mnih 2018): a "
         "discriminator tells codes from codes whose latents were permuted over a second batch",
         0.0,
         least=0,
-        roles=("weight", "adversarial"),
+        roles=("weight",),
     )
     tc_weighted_sampling: float = setting(
         "weight of the total correlation as β-TCVAE estimates it, by minibatch-weighted sampling "
@@ -65,26 +67,26 @@ class TrainingSettings:
         "`log_probability`: log D, the non-saturating loss. `logit`: the log density ratio",
         "probability",
         choices=("probability", "log_probability", "logit"),
-        roles=("discriminator",),
+        matters_with=("gamma",),
     )
     discriminator_layers: int = setting(
         "hidden layers of the discriminator; not in the paper, so FactorVAE's",
         6,
         least=1,
-        roles=("discriminator",),
+        matters_with=ADVERSARIAL,
     )
     discriminator_units: int = setting(
-        "units of each; FactorVAE's", 1000, least=1, roles=("discriminator",)
+        "units of each; FactorVAE's", 1000, least=1, matters_with=ADVERSARIAL
     )
     discriminator_learning_rate: float = setting(
-        "step size of its Adam; FactorVAE's", 1e-4, above=0, roles=("discriminator",)
+        "step size of its Adam; FactorVAE's", 1e-4, above=0, matters_with=ADVERSARIAL
     )
     discriminator_adam_betas: tuple[float, float] = setting(
         "decay rates of its Adam; FactorVAE's",
         (0.5, 0.9),
         least=0,
         below=1,
-        roles=("discriminator",),
+        matters_with=ADVERSARIAL,
     )
     steps: int = setting(
         "length of the training; not in the paper. One million steps is what public "
@@ -151,12 +153,6 @@ class TrainingSettings:
 
 WEIGHTS = with_role(TrainingSettings, "weight")
 """Settings that weigh a term of the objective (`betagvae.model.objective`)."""
-
-ADVERSARIAL = with_role(TrainingSettings, "adversarial")
-"""Weights of the terms that need a discriminator."""
-
-OF_A_DISCRIMINATOR = with_role(TrainingSettings, "discriminator")
-"""Settings that change nothing where there is no discriminator."""
 
 SHARED_BY_A_JOB = with_role(TrainingSettings, "job")
 """Settings that are equal for all trainings that advance side by side in one process."""

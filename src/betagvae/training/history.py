@@ -9,6 +9,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from betagvae.settings.setting import number
 from betagvae.settings.training import WEIGHTS, TrainingSettings
 from betagvae.training.engine import Engine
 
@@ -20,7 +21,7 @@ SYMBOLS = {"beta": "β", "gamma": "γ"}
 def name_of(settings: TrainingSettings) -> str:
     """Return a training in words."""
     weights = {weight: getattr(settings, weight) for weight in WEIGHTS}
-    shown = [f"{SYMBOLS.get(w, w)} = {v:g}" for w, v in weights.items() if v or w in SYMBOLS]
+    shown = [f"{SYMBOLS.get(w, w)} = {number(v)}" for w, v in weights.items() if v or w in SYMBOLS]
     return f"{', '.join(shown)}, seed {settings.seed}"
 
 

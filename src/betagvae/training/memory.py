@@ -7,7 +7,9 @@ import torch
 from betagvae.data.arrays import ImageArray
 from betagvae.errors import UserError
 from betagvae.model.architecture import Layers, Networks, networks
+from betagvae.model.objective import reference_of, terms_of
 from betagvae.settings.training import TrainingSettings
+from betagvae.training.batches import NOISE, ORDERS
 
 VALUE = 4
 """Bytes of a float32."""
@@ -43,22 +45,15 @@ def training_bytes(array: ImageArray, settings: TrainingSettings) -> int:
 
     Sums and partial sums that a kernel leaves to the next are not counted: they are small.
     """
-    each = networks(settings, array.channels)
+    each, reference = networks(settings, array.channels), reference_of(terms_of(settings))
     weights = sum(layer.weights + layer.biases for layers in each for layer in layers)
     # As many gradients as activations, although most are gone before the last are computed. What a
     # second batch leaves there is gone before the first are: it takes only its images.
-    of_image = 2 * _values_of_an_image(each) + (_pixels(each) if settings.tc_density_ratio else 0)
-    epoch = len(array.splits["train"]) * _numbers_of_an_image(settings)
+    of_image = 2 * _values_of_an_image(each) + (len(ORDERS[reference]) - 1) * _pixels(each)
+    # An order has 64 bits an image.
+    drawn = 2 * len(ORDERS[reference]) + settings.latents * len(NOISE[reference])
+    epoch = len(array.splits["train"]) * drawn
     return VALUE * (COPIES * weights + epoch + settings.batch_size * of_image)
-
-
-def _numbers_of_an_image(settings: TrainingSettings) -> int:
-    """Return how many values an epoch draws for each training image."""
-    if settings.tc_density_ratio:
-        orders, codes = 2, 3  # Of two batches; samples for both, and the permutation of latents.
-    else:
-        orders, codes = 1, 1 + settings.adversarial  # A sample, and a code of the prior.
-    return 2 * orders + codes * settings.latents  # An order has 64 bits an image.
 
 
 def _values_of_an_image(each: Networks) -> int:

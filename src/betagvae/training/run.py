@@ -14,7 +14,7 @@ from betagvae.errors import UserError
 from betagvae.model.device import DeviceImages, set_up
 from betagvae.records.files import sha256, whole_file, write_csv, write_json
 from betagvae.records.provenance import device_name, packages, provenance
-from betagvae.settings.training import TrainingSettings
+from betagvae.settings.training import SHARED_BY_A_JOB, TrainingSettings
 from betagvae.training.engine import take_steps, trainers_of
 from betagvae.training.files import RunFiles
 from betagvae.training.history import History, Progress
@@ -163,6 +163,9 @@ def check_runs(array: ImageArray, runs: Sequence[tuple[TrainingSettings, RunFile
     """Raise `UserError` where trainings do not fit the data or each other."""
     for settings, _ in runs:
         check(array, settings)
+    for name in SHARED_BY_A_JOB:
+        if len({getattr(settings, name) for settings, _ in runs}) > 1:
+            raise UserError(f"trainings side by side have the same {name}: train these apart")
     for folder, trainings in Counter(files.folder.resolve() for _, files in runs).items():
         if trainings > 1:
             raise UserError(f"{trainings} trainings have the folder {folder}: give each its own")

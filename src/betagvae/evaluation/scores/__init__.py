@@ -1,7 +1,7 @@
 """Disentanglement scores: pure functions of codes, factors and a random generator.
 
-``compute_scores`` runs the registry ``SCORES``; a new score is a module with a pure function
-and a row of the registry in ``registry.py``.
+``registry.compute_scores`` runs all of them; a new score is a module with a pure function and its
+``SCORE``, and a line of ``registry.py``.
 
 Suffixes name dimensions: N images, L latents, K factors that vary. A code is the posterior
 mean, as in Locatello et al. 2019 ("Challenging common assumptions"), whose protocol sets the
@@ -18,13 +18,3 @@ of it can be explained; relabelling per shape would make the factor depend on th
 all scores assume it does not. For scores without the ambiguity, pass the rows of the hearts
 only: the shape is then constant and drops out.
 """
-
-from betagvae.evaluation.scores.registry import (
-    LABEL_FREE,
-    NUMBERS,
-    SCORES,
-    ScoreSizes,
-    compute_scores,
-)
-
-__all__ = ["LABEL_FREE", "NUMBERS", "SCORES", "ScoreSizes", "compute_scores"]

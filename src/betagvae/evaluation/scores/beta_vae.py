@@ -3,7 +3,10 @@
 import numpy as np
 from sklearn.linear_model import LogisticRegression
 
+from betagvae.evaluation.quantities import Quantity
 from betagvae.evaluation.scores.sampling import FactorIndex
+from betagvae.evaluation.scores.score import Encoded, Score
+from betagvae.settings.scores import ScoreSettings
 
 _DIFFERENCES_AT_ONCE = 1000
 """Differences whose images are gathered together: 2 × 1000 × 64 × 10 doubles are 10 MB."""
@@ -78,3 +81,23 @@ def beta_vae(
     )
     model = LogisticRegression(max_iter=1000).fit(train_pl, train_p)
     return {"beta_vae": float(model.score(test_pl, test_p))}
+
+
+def _compute(e: Encoded, g: np.random.Generator, s: ScoreSettings) -> dict[str, float]:
+    return beta_vae(
+        e.means_nl,
+        e.factors_nk,
+        g,
+        train=s.train_votes,
+        evaluation=s.evaluation_votes,
+        batch=s.batch,
+    )
+
+
+SCORE = Score(
+    "beta_vae",
+    _compute,
+    {
+        "beta_vae": Quantity("β-VAE score", "higher", 0, 1),
+    },
+)

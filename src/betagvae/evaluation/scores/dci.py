@@ -5,7 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 from sklearn.ensemble import RandomForestClassifier
 
+from betagvae.evaluation.quantities import Quantity
 from betagvae.evaluation.scores.sampling import split_points
+from betagvae.evaluation.scores.score import Encoded, Score
+from betagvae.settings.scores import ScoreSettings
 
 
 @dataclass(frozen=True)
@@ -95,3 +98,19 @@ def dci(
         "dci_completeness": completeness(importance_lk),
         "dci_informativeness": float(np.mean(accuracies)),
     }
+
+
+def _compute(e: Encoded, g: np.random.Generator, s: ScoreSettings) -> dict[str, float]:
+    forest = Forest(trees=s.dci_trees, depth=s.dci_depth)
+    return dci(e.means_nl, e.factors_nk, g, train=s.train_points, test=s.test_points, forest=forest)
+
+
+SCORE = Score(
+    "dci",
+    _compute,
+    {
+        "dci_disentanglement": Quantity("DCI disentanglement", "higher", 0, 1),
+        "dci_completeness": Quantity("DCI completeness", "higher", 0, 1),
+        "dci_informativeness": Quantity("DCI informativeness", "higher", 0, 1),
+    },
+)

@@ -4,7 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from betagvae.evaluation.quantities import Quantity
 from betagvae.evaluation.scores.sampling import FactorIndex
+from betagvae.evaluation.scores.score import Encoded, Score
+from betagvae.settings.scores import ScoreSettings
 
 _VOTES_AT_ONCE = 1000
 """Votes whose images are gathered together: 1000 × 64 × 10 doubles are 5 MB."""
@@ -112,3 +115,24 @@ def factor_vae(
     )
     accuracy = vote_accuracy(fit, held_out, int(active_l.sum()), factors_nk.shape[1])
     return {"factor_vae": accuracy}
+
+
+def _compute(e: Encoded, g: np.random.Generator, s: ScoreSettings) -> dict[str, float]:
+    return factor_vae(
+        e.means_nl,
+        e.factors_nk,
+        g,
+        train=s.train_votes,
+        evaluation=s.evaluation_votes,
+        batch=s.batch,
+        least_variance=s.least_variance,
+    )
+
+
+SCORE = Score(
+    "factor_vae",
+    _compute,
+    {
+        "factor_vae": Quantity("FactorVAE score", "higher", 0, 1),
+    },
+)

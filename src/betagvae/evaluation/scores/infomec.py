@@ -10,8 +10,11 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 from sklearn.preprocessing import StandardScaler
 
+from betagvae.evaluation.quantities import Quantity
 from betagvae.evaluation.scores.information import factor_entropies
 from betagvae.evaluation.scores.sampling import draw_points
+from betagvae.evaluation.scores.score import Encoded, Score
+from betagvae.settings.scores import ScoreSettings
 
 
 @dataclass(frozen=True)
@@ -117,3 +120,24 @@ def infomec(
         "infoe": float(np.mean(explained_k)),
         "infoc": concentration(information_lk.T),
     }
+
+
+def _compute(e: Encoded, g: np.random.Generator, s: ScoreSettings) -> dict[str, float]:
+    sizes = InfoMecSizes(
+        points=s.infomec_points,
+        neighbours=s.infomec_neighbours,
+        least_range=s.infomec_least_range,
+        iterations=s.infomec_iterations,
+    )
+    return infomec(e.means_nl, e.factors_nk, g, sizes=sizes)
+
+
+SCORE = Score(
+    "infomec",
+    _compute,
+    {
+        "infom": Quantity("InfoM", "higher", 0, 1),
+        "infoe": Quantity("InfoE", "higher", 0, 1),
+        "infoc": Quantity("InfoC", "higher", 0, 1),
+    },
+)

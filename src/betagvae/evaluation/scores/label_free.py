@@ -2,7 +2,10 @@
 
 import numpy as np
 
+from betagvae.evaluation.quantities import Quantity
 from betagvae.evaluation.scores.sampling import split_points
+from betagvae.evaluation.scores.score import Encoded, Score
+from betagvae.settings.scores import ScoreSettings
 
 _POSTERIORS_AT_ONCE = 4096
 """Posteriors compared with all samples together: 1000 × 4096 doubles are 33 MB."""
@@ -122,3 +125,40 @@ def gaussian_total_correlation(means_nl: np.ndarray, log_variances_nl: np.ndarra
     scale_l = np.sqrt(np.diag(covariance_ll))
     _, log_determinant = np.linalg.slogdet(covariance_ll / np.outer(scale_l, scale_l))
     return float(max(0.0, -0.5 * log_determinant))
+
+
+def _active_units(e: Encoded, _: np.random.Generator, s: ScoreSettings) -> dict[str, float]:
+    return active_units(e.means_nl, least_variance=s.active_variance)
+
+
+ACTIVE_UNITS = Score(
+    "active_units",
+    _active_units,
+    {
+        "active_units": Quantity("Active units", "", 0, None),
+    },
+    needs_factors=False,
+)
+
+
+def _total_correlation(e: Encoded, g: np.random.Generator, s: ScoreSettings) -> dict[str, float]:
+    return total_correlation(
+        e.means_nl,
+        e.log_variances_nl,
+        g,
+        samples=s.correlation_samples,
+        subset=s.correlation_subset,
+    )
+
+
+TOTAL_CORRELATION = Score(
+    "total_correlation",
+    _total_correlation,
+    {
+        "total_correlation": Quantity("Total correlation (nats)", "lower", 0, None),
+        "total_correlation_gaussian": Quantity(
+            "Gaussian total correlation (nats)", "lower", 0, None
+        ),
+    },
+    needs_factors=False,
+)

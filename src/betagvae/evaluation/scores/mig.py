@@ -2,12 +2,15 @@
 
 import numpy as np
 
+from betagvae.evaluation.quantities import Quantity
 from betagvae.evaluation.scores.information import (
     binned_mutual_information,
     factor_entropies,
     top_two_gap,
 )
 from betagvae.evaluation.scores.sampling import draw_points
+from betagvae.evaluation.scores.score import Encoded, Score
+from betagvae.settings.scores import ScoreSettings
 
 
 def mutual_information_gap(
@@ -46,3 +49,16 @@ def mig(
     rows = draw_points(len(codes_nl), points, generator)
     gap_k = mutual_information_gap(codes_nl[rows], factors_nk[rows], bins=bins)
     return {"mig": float(gap_k.mean())}
+
+
+def _compute(e: Encoded, g: np.random.Generator, s: ScoreSettings) -> dict[str, float]:
+    return mig(e.means_nl, e.factors_nk, g, points=s.mig_points, bins=s.bins)
+
+
+SCORE = Score(
+    "mig",
+    _compute,
+    {
+        "mig": Quantity("MIG", "higher", 0, 1),
+    },
+)

@@ -5,8 +5,11 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 from sklearn.preprocessing import StandardScaler
 
+from betagvae.evaluation.quantities import Quantity
 from betagvae.evaluation.scores.information import binned_mutual_information
 from betagvae.evaluation.scores.sampling import split_points
+from betagvae.evaluation.scores.score import Encoded, Score
+from betagvae.settings.scores import ScoreSettings
 
 
 def modularity(information_lk: np.ndarray) -> float:
@@ -79,3 +82,19 @@ def modularity_explicitness(
         for factor_n in factors_nk.T
     ]
     return {"modularity": modularity(information_lk), "explicitness": float(np.mean(aucs))}
+
+
+def _compute(e: Encoded, g: np.random.Generator, s: ScoreSettings) -> dict[str, float]:
+    return modularity_explicitness(
+        e.means_nl, e.factors_nk, g, train=s.train_points, test=s.test_points, bins=s.bins
+    )
+
+
+SCORE = Score(
+    "modularity_explicitness",
+    _compute,
+    {
+        "modularity": Quantity("Modularity", "higher", 0, 1),
+        "explicitness": Quantity("Explicitness", "higher", 0.5, 1),
+    },
+)

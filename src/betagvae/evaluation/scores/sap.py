@@ -3,8 +3,11 @@
 import numpy as np
 from sklearn.svm import LinearSVC
 
+from betagvae.evaluation.quantities import Quantity
 from betagvae.evaluation.scores.information import top_two_gap
 from betagvae.evaluation.scores.sampling import split_points
+from betagvae.evaluation.scores.score import Encoded, Score
+from betagvae.settings.scores import ScoreSettings
 
 
 def prediction_accuracies(
@@ -55,3 +58,16 @@ def sap(
         codes_nl[fit], factors_nk[fit], codes_nl[held_out], factors_nk[held_out]
     )
     return {"sap": float(top_two_gap(accuracy_lk).mean())}
+
+
+def _compute(e: Encoded, g: np.random.Generator, s: ScoreSettings) -> dict[str, float]:
+    return sap(e.means_nl, e.factors_nk, g, train=s.train_points, test=s.test_points)
+
+
+SCORE = Score(
+    "sap",
+    _compute,
+    {
+        "sap": Quantity("SAP", "higher", 0, 1),
+    },
+)

@@ -5,9 +5,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import stdev
 
+from betagvae.experiment import pair_label
 from betagvae.paper.claims.definition import Claim, Margin, Method
 from betagvae.paper.claims.statistics import prediction, tails
-from betagvae.results.runs import Interval, interval
+from betagvae.results.intervals import Interval, interval
 
 _SIGNS = {"lower": ((-1, -1),), "higher": ((1, -1),), "close": ((-1, 1), (1, 1))}
 """Relation to the signs (a, b) of its surpluses a · difference + b · margin: all must be above 0.
@@ -68,7 +69,7 @@ class Comparison:
 
 def label(method: Method) -> str:
     """Return a method's name, or its pair of weights."""
-    return method if isinstance(method, str) else f"({method[0]:g}, {method[1]:g})"
+    return method if isinstance(method, str) else pair_label(method)
 
 
 def shared_seeds(claim: Claim, rival: Method, values: Values) -> list[int]:

@@ -6,8 +6,9 @@ from typing import Any
 
 import yaml
 
+from betagvae.data.registry import dataset
 from betagvae.errors import UserError
-from betagvae.paper.reported import printed_name
+from betagvae.experiment import printed_name
 
 Method = str | tuple[float, float]
 """A method by its name, or a pair (β, γ)."""
@@ -48,6 +49,11 @@ class Claim:
     """The data set that the paper claims it of, where `datasets` are others."""
 
     @property
+    def named(self) -> tuple[str, ...]:
+        """All data sets that it names."""
+        return (*self.datasets, *filter(None, [self.made_on]))
+
+    @property
     def methods(self) -> tuple[Method, ...]:
         """All methods whose runs the test needs."""
         return self.methods_of(*self.compared_with)
@@ -74,7 +80,8 @@ def load_claims(path: Path) -> Claims:
     Raises
     ------
     UserError
-        When it cannot be read, lacks a key or has an unknown one, or uses an `id` twice.
+        When it cannot be read, lacks a key or has an unknown one, uses an `id` twice, or names a
+        data set that does not exist.
     """
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -85,6 +92,8 @@ def load_claims(path: Path) -> Claims:
     ids = [claim.id for claim in claims]
     if len(set(ids)) < len(ids):
         raise UserError(f"{path} uses an id twice: give each claim its own")
+    for name in dict.fromkeys(name for claim in claims for name in claim.named):
+        dataset(name)
     return loaded
 
 

@@ -3,14 +3,16 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from betagvae.paper import reported as paper
+from betagvae.experiment import Experiment, Row, row_label, row_of_pair
+from betagvae.paper import reported
 from betagvae.paper.claims.comparison import Values, label, shared_seeds
 from betagvae.paper.claims.definition import Claim, Method
 from betagvae.results.evidence import Evidence
-from betagvae.results.runs import DATASET_NAMES, data_label, split_label
+from betagvae.results.labels import data_label, dataset_name, split_label
+from betagvae.results.runs import Results
 
-_Pairs = Mapping[Method, tuple[float, float] | None]
-"""The claim's methods to their (β, γ); None for a name that the configuration lacks."""
+_Rows = Mapping[Method, Row | None]
+"""The claim's methods to their settings; None for a name that the configuration lacks."""
 
 
 @dataclass(frozen=True)
@@ -33,40 +35,60 @@ class Found:
     inputs: list[str] = field(default_factory=list)
 
 
-def gather(
-    claim: Claim,
-    dataset: str,
-    evidence: Sequence[Evidence],
-    methods: Mapping[str, tuple[float, float]],
-) -> Found:
-    """Return what there is for a claim on one of its data sets."""
-    of_dataset = [one for one in evidence if one.dataset == dataset]
-    files = [one for one in of_dataset if one.kind == claim.evidence]
-    name = DATASET_NAMES.get(dataset, dataset)
-    if not of_dataset:
+def gather(claim: Claim, dataset: str, evidence: Mapping[str, Results[Evidence]]) -> Found:
+    """Return what there is for a claim on one of its data sets.
+
+    Parameters
+    ----------
+    claim
+        What is claimed.
+    dataset
+        One of its data sets.
+    evidence
+        What `betagvae.results.evidence.load_evidence` returns.
+    """
+    every = [one for results in evidence.values() for one in _all(results, dataset)]
+    name = dataset_name(dataset)
+    if not every:
         return Found(name, [f"there is no run of {name}"])
-    first = (files or of_dataset)[0]
+    results = evidence[claim.evidence]
+    first = (_all(results, dataset) or every)[0]
     data = data_label(dataset, first.source, first.stand_in)
-    if not files:
+    if not _all(results, dataset):
         return Found(data, [f"there is no {claim.evidence}.json of {name}"], first.stand_in)
-    pairs = {m: methods.get(m) if isinstance(m, str) else m for m in claim.methods}
-    used = [one for one in files if (one.beta, one.gamma) in pairs.values()]
-    values = {
-        method: _values(claim, [one for one in used if (one.beta, one.gamma) == pair])
-        for method, pair in pairs.items()
-    }
-    printed = _paper_values(claim, pairs, first)
+    rows = {method: _row(method, results.experiment) for method in claim.methods}
+    files = {method: _files(results, dataset, row) for method, row in rows.items()}
+    values = {method: _values(claim, of_method) for method, of_method in files.items()}
+    used = list({one.path: one for of_method in files.values() for one in of_method}.values())
+    printed = _paper_values(claim, files)
+    lacking = _lacking(claim, rows, files, values) or _unlike(used) or _no_margin(claim, printed)
     return Found(
         data=data,
-        lacking=_lacking(claim, pairs, values, used) or _no_margin(claim, printed),
+        lacking=lacking,
         stand_in=first.stand_in,
         split=_split(claim, first),
-        basis=first.basis,
-        steps=first.steps,
+        basis=(used or [first])[0].basis,
+        steps=(used or [first])[0].settings.steps,
         values=values,
         printed=printed,
         inputs=[one.path.as_posix() for one in used],
     )
+
+
+def _all(results: Results[Evidence], dataset: str) -> list[Evidence]:
+    return results.all(dataset) if dataset in results.datasets else []
+
+
+def _row(method: Method, experiment: Experiment) -> Row | None:
+    return experiment.methods.get(method) if isinstance(method, str) else row_of_pair(method)
+
+
+def _files(results: Results[Evidence], dataset: str, row: Row | None) -> list[Evidence]:
+    """Return the files of a method, one a seed; of a pair that is not trained, none."""
+    if row is None:
+        return []
+    folders = [training.folder for training in results.experiment.of(dataset, row)]
+    return [results.by_folder[folder] for folder in folders if folder in results.by_folder]
 
 
 def _split(claim: Claim, one: Evidence) -> str:
@@ -78,7 +100,7 @@ def _split(claim: Claim, one: Evidence) -> str:
 
 def _values(claim: Claim, files: Sequence[Evidence]) -> dict[int, float]:
     """Return the claim's quantity by seed, of the files that have it."""
-    found = {one.seed: one.values_of(claim.split) for one in files}
+    found = {one.settings.seed: one.values_of(claim.split) for one in files}
     if claim.quantity == "objective":
         return {
             seed: part["reconstruction_error"] + claim.beta * part["kl"]
@@ -89,31 +111,34 @@ def _values(claim: Claim, files: Sequence[Evidence]) -> dict[int, float]:
     return {seed: value for seed, value in values.items() if value is not None}
 
 
-def _paper_values(claim: Claim, pairs: _Pairs, one: Evidence) -> dict[Method, float]:
+def _paper_values(claim: Claim, files: Mapping[Method, Sequence[Evidence]]) -> dict[Method, float]:
     """Return what the paper prints of the claim's methods, in a unit like that of the evidence."""
-    alike = claim.quantity == "kl" or one.basis == paper.LIKELIHOOD
-    if claim.evidence != "metrics" or not alike:
-        return {}
-    rows = {m: paper.reported(one.dataset, *pair) for m, pair in pairs.items() if pair}
-    return {method: _printed(claim, row) for method, row in rows.items() if row}
+    found = {}
+    for method, (first, *_) in ((m, of_method) for m, of_method in files.items() if of_method):
+        row = reported.reported(first.dataset, first.settings)
+        alike = claim.quantity == "kl" or first.basis == reported.LIKELIHOOD
+        if row and alike and claim.evidence == "metrics":
+            found[method] = _printed(claim, row)
+    return found
 
 
-def _printed(claim: Claim, row: paper.Reported) -> float:
+def _printed(claim: Claim, row: reported.Reported) -> float:
     if claim.quantity == "objective":
         return row.reconstruction_error + claim.beta * row.kl
     return getattr(row, claim.quantity)
 
 
-def _lacking(claim: Claim, pairs: _Pairs, values: Values, used: Sequence[Evidence]) -> list[str]:
+def _lacking(
+    claim: Claim, rows: _Rows, files: Mapping[Method, Sequence[Evidence]], values: Values
+) -> list[str]:
     """Return what is missing, a sentence part each; empty when the claim can be tested."""
-    unknown = [label(method) for method, pair in pairs.items() if pair is None]
+    unknown = [label(method) for method, row in rows.items() if row is None]
     if unknown:
         return [f"the configuration has no method called {' or '.join(unknown)}"]
-    trained = {(one.beta, one.gamma) for one in used}
-    absent = dict.fromkeys(label(pair) for pair in pairs.values() if pair not in trained)
+    absent = dict.fromkeys(row_label(row) for m, row in rows.items() if row and not files[m])
     if absent:
         return [f"there is no {claim.evidence}.json with (β, γ) = {' or '.join(absent)}"]
-    without = [label(method) for method in pairs if not values[method]]
+    without = [label(method) for method in rows if not values[method]]
     if without:
         return [f"there is no {claim.quantity} in {claim.evidence}.json of {' and '.join(without)}"]
     return [
@@ -121,6 +146,15 @@ def _lacking(claim: Claim, pairs: _Pairs, values: Values, used: Sequence[Evidenc
         for rival in claim.compared_with
         if not shared_seeds(claim, rival, values)
     ]
+
+
+def _unlike(used: Sequence[Evidence]) -> list[str]:
+    """Return why methods cannot be compared: they may differ in any setting, but not in these."""
+    if len({one.settings.steps for one in used}) > 1:
+        return ["its methods were trained for unequal numbers of steps"]
+    if len({one.basis for one in used}) > 1:
+        return ["its methods were measured by different likelihoods or feature networks"]
+    return []
 
 
 def _no_margin(claim: Claim, printed: Mapping[Method, float]) -> list[str]:

@@ -10,8 +10,10 @@ from betagvae.paper.claims.comparison import Comparison, label
 from betagvae.paper.claims.definition import Claim
 from betagvae.paper.claims.statistics import MOST_SEEDS
 from betagvae.paper.claims.verdicts import ClaimResult, DatasetResult, Decision, Verdict
+from betagvae.results.intervals import Interval
+from betagvae.results.labels import LIKELIHOOD_UNITS, dataset_name
 from betagvae.results.markdown import escaped, table
-from betagvae.results.runs import DATASET_NAMES, LIKELIHOOD_UNITS, Interval
+from betagvae.settings.setting import number
 
 NONE = "–"
 _QUANTITIES = {"reconstruction_error": "reconstruction error", "kl": "KL divergence"}
@@ -82,9 +84,7 @@ def _row(claim: Claim, test: DatasetResult) -> list[str]:
 
 
 def _data(claim: Claim, test: DatasetResult) -> str:
-    return (
-        f"{test.data} (the paper: {DATASET_NAMES[claim.made_on]})" if claim.made_on else test.data
-    )
+    return f"{test.data} (the paper: {dataset_name(claim.made_on)})" if claim.made_on else test.data
 
 
 def _strength(comparison: Comparison) -> float:
@@ -165,9 +165,9 @@ def _elsewhere(claim: Claim) -> str:
     """Return that the paper's claim is about other data, where it is."""
     if not claim.made_on:
         return ""
-    ours = " and ".join(DATASET_NAMES[name] for name in claim.datasets)
+    ours = " and ".join(dataset_name(name) for name in claim.datasets)
     return (
-        f" The paper claims this of {DATASET_NAMES[claim.made_on]}; here it is asked of {ours}, "
+        f" The paper claims this of {dataset_name(claim.made_on)}; here it is asked of {ours}, "
         "for which the paper gives no numbers."
     )
 
@@ -178,7 +178,7 @@ def _test(claim: Claim) -> str:
     rivals = f"each of {', '.join(others)} and {last}" if others else last
     measured = _QUANTITIES.get(claim.quantity, f"`{claim.quantity}`")
     if claim.quantity == "objective":
-        measured = f"reconstruction error + {claim.beta:g} · KL divergence"
+        measured = f"reconstruction error + {number(claim.beta)} · KL divergence"
     return (
         f"Tested: the {measured} of {label(claim.method)} is {_RELATIONS[claim.relation]} that of "
         f"{rivals}, {_margin(claim)}."

@@ -16,6 +16,10 @@ from betagvae.paper.claims.definition import Claim
 from betagvae.paper.claims.gathering import Found, gather
 from betagvae.paper.claims.statistics import holm, seeds_needed
 from betagvae.results.evidence import Evidence
+from betagvae.results.runs import Results
+
+Evidences = Mapping[str, Results[Evidence]]
+"""Kind of evidence to the files of it."""
 
 
 class Verdict(StrEnum):
@@ -88,8 +92,7 @@ class ClaimResult:
 
 def judge(
     claims: Sequence[Claim],
-    evidence: Sequence[Evidence],
-    methods: Mapping[str, tuple[float, float]],
+    evidence: Evidences,
     decision: Decision,
 ) -> list[ClaimResult]:
     """Return the verdict of every claim.
@@ -100,25 +103,23 @@ def judge(
         As in the claims file.
     evidence
         What `betagvae.results.evidence.load_evidence` returns.
-    methods
-        Name to (β, γ).
     decision
         What verdicts depend on besides.
     """
-    return [_judge(claim, evidence, methods, decision) for claim in claims]
+    return [_judge(claim, evidence, decision) for claim in claims]
 
 
 def _judge(
     claim: Claim,
-    evidence: Sequence[Evidence],
-    methods: Mapping[str, tuple[float, float]],
+    evidence: Evidences,
     decision: Decision,
 ) -> ClaimResult:
-    results = _results(claim, evidence, methods, decision)
+    results = _results(claim, evidence, decision)
     if claim.split == "held_out":
-        splits = dict.fromkeys(chain.from_iterable(list(one.values)[1:] for one in evidence))
+        files = chain.from_iterable(results.by_folder.values() for results in evidence.values())
+        splits = dict.fromkeys(chain.from_iterable(list(one.values)[1:] for one in files))
         for split in splits:
-            other = _results(replace(claim, split=split), evidence, methods, decision)
+            other = _results(replace(claim, split=split), evidence, decision)
             results = [_with_split(*both, split) for both in zip(results, other, strict=True)]
     found = {result.verdict for result in results}
     return ClaimResult(claim, next(v for v in _FIRST_OF if v in found), results)
@@ -126,12 +127,11 @@ def _judge(
 
 def _results(
     claim: Claim,
-    evidence: Sequence[Evidence],
-    methods: Mapping[str, tuple[float, float]],
+    evidence: Evidences,
     decision: Decision,
 ) -> list[DatasetResult]:
     """Return the verdict on each data set, on the claim's split."""
-    examined = [_examine(claim, name, evidence, methods, decision) for name in claim.datasets]
+    examined = [_examine(claim, name, evidence, decision) for name in claim.datasets]
     return _decide(examined, decision)
 
 
@@ -145,12 +145,11 @@ def _with_split(result: DatasetResult, other: DatasetResult, split: str) -> Data
 def _examine(
     claim: Claim,
     dataset: str,
-    evidence: Sequence[Evidence],
-    methods: Mapping[str, tuple[float, float]],
+    evidence: Evidences,
     decision: Decision,
 ) -> DatasetResult:
     """Compare on one data set; open is `inconclusive` until `_decide`."""
-    found = gather(claim, dataset, evidence, methods)
+    found = gather(claim, dataset, evidence)
     if found.lacking:
         verdict, reasons, comparisons = Verdict.NOT_TESTED, found.lacking, []
     else:
