@@ -3,7 +3,7 @@ SNAKEMAKE := .venv/bin/snakemake
 CORES ?= $(shell nproc)
 RUN ?= dsprites
 
-.PHONY: help setup image demo publish test unit lint lock restore clean
+.PHONY: help setup image demo publish settings test unit lint lock restore clean
 
 help: ## list these commands
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*## /\t/' | expand -t 12
@@ -32,6 +32,9 @@ lint: setup ## style of the code and of the workflow
 	.venv/bin/ruff format --check .
 	.venv/bin/snakefmt --check Snakefile workflow
 	$(SNAKEMAKE) --lint
+
+settings: setup ## write the tables of settings in config/README.md anew
+	.venv/bin/python workflow/scripts/document.py
 
 lock: setup ## lock the dependencies of pyproject.toml anew
 	envs/lock --upgrade

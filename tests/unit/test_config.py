@@ -1,23 +1,26 @@
 """Configuration, schema and documentation agree."""
 
-from dataclasses import asdict
+import sys
 from pathlib import Path
 
 import pytest
 import yaml
 from jsonschema import Draft202012Validator
 
-from betagvae.cli import stages
+from betagvae.configuration import SECTIONS, check, completed, schema, shared_settings
+from betagvae.errors import UserError
 from betagvae.evaluation.feature_networks import NETWORKS
-from betagvae.evaluation.metrics import EvaluationSettings
-from betagvae.evaluation.scores import ScoreSizes
+from betagvae.experiment import Experiment, from_configuration
+from betagvae.model import objective
+from betagvae.model.architecture import ARCHITECTURES
 from betagvae.model.device import PRECISIONS
-from betagvae.paper.quality_tables import NETWORKS as DESCRIBED
-from betagvae.settings.training import TrainingSettings
+from betagvae.settings import training
+from betagvae.settings.quality import NETWORKS as DESCRIBED
+from betagvae.settings.setting import declared
 
-CONFIG = Path(__file__).parents[2] / "config"
-SCHEMA = Path(__file__).parents[2] / "workflow" / "schemas" / "config.schema.yaml"
-CLAIMS_SCHEMA = SCHEMA.with_name("claims.schema.yaml")
+ROOT = Path(__file__).parents[2]
+CONFIG = ROOT / "config"
+CLAIMS_SCHEMA = ROOT / "workflow" / "schemas" / "claims.schema.yaml"
 
 
 def load(path):
@@ -34,13 +37,70 @@ def objects(node):
             yield from objects(value)
 
 
-@pytest.mark.parametrize("schema", [SCHEMA, CLAIMS_SCHEMA], ids=lambda path: path.name)
-def test_the_schema_is_closed_and_described(schema):
-    for node in objects(load(schema)):
+def merged(name):
+    """A shipped configuration over config.yaml, as Snakemake merges them."""
+    sys.path.insert(0, str(ROOT / "benchmarks"))
+    from configuration import _merged
+
+    return _merged(load(CONFIG / "config.yaml"), load(CONFIG / f"{name}.yaml"))
+
+
+CONFIGURATIONS = sorted(path.stem for path in CONFIG.glob("*.yaml") if path.stem != "claims")
+
+
+@pytest.mark.parametrize("whole", [schema(), load(CLAIMS_SCHEMA)], ids=["config", "claims"])
+def test_the_schema_is_closed(whole):
+    Draft202012Validator.check_schema(whole)
+    for node in objects(whole):
         if "properties" in node and "type" in node:
             assert node["additionalProperties"] is False
+
+
+def test_the_claims_schema_is_described():
+    for node in objects(load(CLAIMS_SCHEMA)):
+        if "properties" in node and "type" in node:
             for name, entry in node["properties"].items():
                 assert "$ref" in entry or "description" in entry, name
+
+
+@pytest.mark.parametrize("name", CONFIGURATIONS)
+def test_every_shipped_configuration_fits_the_schema_and_asks_for_trainings(name):
+    config = merged(name)
+    check(config)
+    full = completed(config)
+    experiment = from_configuration(full, shared_settings(full))
+    assert Experiment.from_json(experiment.as_json()) == experiment
+    for dataset in full["datasets"]:
+        assert experiment.trainings(dataset)
+
+
+def test_the_paper_s_configuration_has_its_methods_alone():
+    assert list(load(CONFIG / "config.yaml")["methods"]) == ["VAE", "beta-VAE", "beta-GVAE"]
+
+
+@pytest.mark.parametrize(
+    ("change", "error"),
+    [
+        ({"training": {"stepz": 4}}, "training: .*'stepz' was unexpected"),
+        ({"training": {"steps": 0}}, r"training\.steps: 0 is less than the minimum of 1"),
+        ({"training": {"beta": 4}}, "training: .*'beta' was unexpected"),
+        ({"methods": {"A": {"gamma": 1}}}, r"methods\.A: 'beta' is a required property"),
+        ({"methods": {"A": {"beta": "1e-5"}}}, r"methods\.A\.beta: .* write 1\.0e-5"),
+        ({"methods": {"A": {"beta": 1, "seed": 1}}}, r"methods\.A: .*'seed' was unexpected"),
+        ({"datasets": {"mnist": {"source": "drawn"}}}, "datasets: 'mnist' is not one of"),
+        (
+            {"table1": {"dataset": "mnist", "pairs": [[1, 2]]}},
+            r"table1\.dataset: 'mnist' is not one",
+        ),
+        ({"methods": {"A": None}}, "methods: all are null"),
+        ({"datasets": {"celeba": None}}, "datasets: all are null"),
+        ({"datasets": {"celeba": {"data": {"crop": [1]}}}}, r"datasets\.celeba"),
+    ],
+)
+def test_what_does_not_fit_is_named_in_one_line(change, error):
+    with pytest.raises(UserError, match=error) as raised:
+        check({**load(CONFIG / "config.yaml"), **change})
+    assert "\n" not in str(raised.value)
 
 
 def keys(node):
@@ -63,21 +123,34 @@ def test_every_key_of_the_configuration_is_documented():
     assert not missing
 
 
-def test_the_sizes_of_the_scores_are_the_library_s_defaults():
-    assert load(CONFIG / "config.yaml")["scores"] == {"seed": 0, **asdict(ScoreSizes())}
+def test_the_readme_s_tables_are_those_of_the_settings(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "workflow" / "scripts")
+    import document
+
+    page = (CONFIG / "README.md").read_text(encoding="utf-8")
+    assert document.documented(page) == page, "run `make settings`"
+    assert {mark[2] for mark in document.MARK.finditer(page)} == set(document.TABLES)
+    assert set(document.TABLES) >= set(SECTIONS)
 
 
-def test_precisions_are_the_same_everywhere():
-    schema = load(SCHEMA)["$defs"]["precision"]["enum"]
-    assert list(schema) == list(stages.PRECISIONS) == list(PRECISIONS)
-    config = load(CONFIG / "config.yaml")
-    assert TrainingSettings.precision == config["training"]["precision"]
-    assert EvaluationSettings.precision == config["evaluation"]["precision"]
+def test_precisions_are_those_of_the_device():
+    assert tuple(PRECISIONS) == training.PRECISIONS
 
 
-def test_feature_networks_are_the_same_everywhere():
-    schema = load(SCHEMA)["properties"]["quality"]["properties"]["features"]["enum"]
-    assert set(schema) == set(stages.NETWORKS) == set(DESCRIBED) == set(NETWORKS)
+@pytest.mark.parametrize(
+    ("setting", "names"),
+    [
+        ("network", set(ARCHITECTURES)),
+        ("likelihood", set(objective.LIKELIHOODS)),
+        ("reward", {term.reward for term in objective.TERMS if term.reward}),
+    ],
+)
+def test_choices_are_those_of_the_model(setting, names):
+    assert set(declared(training.TrainingSettings)[setting].about.choices) == names
+
+
+def test_feature_networks_are_described():
+    assert set(DESCRIBED) == set(NETWORKS)
 
 
 def test_every_key_of_the_claims_is_documented():
@@ -113,7 +186,7 @@ def test_the_shipped_claims_fit_their_schema_and_name_methods_that_exist():
         ("1c", {"margin": 0}),
         ("3a", {"beta": None}),
         ("4a", {"split": "train"}),
-        ("4a", {"datasets": ["mnist"]}),
+        ("4a", {"datasets": []}),
         ("4a", {"relation": "above"}),
     ],
 )
