@@ -192,4 +192,5 @@ def _closed(properties: Json, **more: object) -> Json:
 
 
 def _or_null(of_value: Json) -> Json:
-    return {**of_value, "type": [of_value["type"], "null"]}
+    choices = {"enum": [*of_value["enum"], None]} if "enum" in of_value else {}
+    return {**of_value, **choices, "type": [of_value["type"], "null"]}

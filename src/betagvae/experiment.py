@@ -102,8 +102,11 @@ class Experiment:
 
     def trainings(self, dataset: str) -> list[Training]:
         """Return all trainings of a data set; equal ones are one."""
-        found = [t for row in self.rows(dataset) for t in self.of(dataset, row)]
-        return list({training.folder: training for training in found}.values())
+        found: dict[str, Training] = {}
+        for row in self.rows(dataset):
+            for training in self.of(dataset, row):
+                found.setdefault(training.folder, training)
+        return list(found.values())
 
     def of(self, dataset: str, row: Row) -> list[Training]:
         """Return the trainings of a row, one a seed."""

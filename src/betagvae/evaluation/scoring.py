@@ -38,7 +38,7 @@ def score(data: Path, codes: Path, metrics: Path, output: Path, settings: ScoreS
     output
         JSON: the training's identity, the settings, the number of images and the scores.
     settings
-        As for `betagvae.evaluation.scores.compute_scores`.
+        As for `betagvae.evaluation.scores.registry.compute_scores`.
 
     Raises
     ------

@@ -92,7 +92,7 @@ class Encoded:
     logits_b: Tensor | None
     """The discriminator's of `z_bl`, positive for "a reference code"; None where there is none."""
     images: int
-    """N, of the whole data set."""
+    """N, of the whole training split."""
 
     @cached_property
     def kl_bl(self) -> Tensor:
@@ -134,7 +134,7 @@ def weighted_sampling_total_correlation(encoded: Encoded) -> Tensor:
 
     Of N images and a batch of M: ln q(z_i) ≈ ln Σ_j q(z_i|x_j) − ln NM, and likewise of each latent
     (Chen et al. 2018, β-TCVAE). A mean over j would have ln M for ln NM: what comes out lies
-    (L − 1) ln N above the total correlation, which moves no gradient.
+    (L − 1) ln N above what that gives, which moves no gradient.
     """
     z_bjl = encoded.z_bl.unsqueeze(-2)
     mean_bjl, log_variance_bjl = (
@@ -247,7 +247,9 @@ def discriminator_loss(reference_logits_b: Tensor, posterior_logits_b: Tensor) -
 def permute_latents(z_bl: Tensor, noise_bl: Tensor) -> Tensor:
     """Return codes whose latents were each permuted over the batch, B×L, as if of ∏ q(z_l).
 
-    permute_dims of Kim & Mnih 2018. The order of independent noise of any one continuous
-    distribution is a permutation, each as likely as any other.
+    permute_dims of Kim & Mnih 2018, whose algorithm 2 encodes the second batch after the
+    autoencoder's step, and halves the discriminator's loss; here both players' gradients are of the
+    same networks, and Adam does not see a factor. The order of independent noise of any one
+    continuous distribution is a permutation, each as likely as any other.
     """
     return z_bl.gather(-2, noise_bl.argsort(-2))

@@ -121,12 +121,16 @@ def rate_distortion_figure(runs: Results[Run]) -> Figure:
 
 
 def _colours(experiment: Experiment) -> dict[Pair, tuple[str, str]]:
-    """Return colour and line of the methods by their weights in eq. 7, for the paper's values."""
+    """Return colour and line of the methods by their weights in eq. 7, for the paper's values.
+
+    Of methods with the same weights, that which sets least besides.
+    """
     methods = zip(experiment.methods.values(), cycle(COLOURS), strict=False)
+    others = [weight for weight in WEIGHTS if weight not in ALWAYS_NAMED]
+    plain = [(row, colour) for row, colour in methods if not any(map(row.get, others))]
     found = {}
-    for row, colour in methods:
-        if not set(row) & set(WEIGHTS) - set(ALWAYS_NAMED):
-            found.setdefault(_pair(row), (colour, _line(row)))
+    for row, colour in sorted(plain, key=lambda method: len(method[0])):
+        found.setdefault(_pair(row), (colour, _line(row)))
     return found
 
 
@@ -163,8 +167,9 @@ def _run_panel(runs: Results[Run], dataset: str) -> _Panel:
     diverged = len(all_runs) - sum(len(group.points) for group in trained)
     detail += f", {diverged} diverged left out" if diverged else ""
     heading = title(dataset, first.stand_in, detail, "\n")
-    basis = (dataset, first.stand_in, first.settings.likelihood)
-    alike = basis == (reported.DATASET, False, reported.LIKELIHOOD)
+    likelihoods = {run.settings.likelihood for run in all_runs}
+    alike = (dataset, first.stand_in) == (reported.DATASET, False)
+    alike = alike and likelihoods == {reported.LIKELIHOOD}
     printed = _printed(runs.experiment) if alike else []
     return _Panel(heading, unit("reconstruction_error", all_runs), trained, printed)
 

@@ -107,7 +107,7 @@ def defaults(section: type) -> dict[str, Any]:
 
 
 def written(value: object) -> str:
-    """Return a setting's value as part of a name."""
+    """Return a setting's value as part of a name or label."""
     if isinstance(value, list | tuple):
         return "-".join(map(written, value))
     return number(value) if isinstance(value, int | float) else str(value)
