@@ -85,12 +85,17 @@ def check(config: Mapping[str, Any]) -> None:
 
     # YAML, unlike JSON, has numbers that are none: .nan and .inf.
     known = Draft202012Validator.TYPE_CHECKER
-    finite = known.redefine("number", lambda _, v: known.is_type(v, "number") and isfinite(v))
-    validator = extend(Draft202012Validator, type_checker=finite)
+    # And jobs take a whole number as one: 16, not 16.0.
+    types = {
+        "number": lambda _, v: known.is_type(v, "number") and isfinite(v),
+        "integer": lambda _, v: known.is_type(v, "integer") and isinstance(v, int),
+    }
+    validator = extend(Draft202012Validator, type_checker=known.redefine_many(types))
     error = best_match(validator(schema()).iter_errors(config))
     if error is not None:
         where = ".".join(map(str, error.absolute_path)) or "the configuration"
-        raise UserError(f"{where}: {error.message}{_hint(error.instance)} (see config/README.md)")
+        hint = _hint(error.instance, error.validator_value)
+        raise UserError(f"{where}: {error.message}{hint} (see config/README.md)")
     for name in ("methods", "datasets"):
         if not any(config[name].values()):
             raise UserError(f"{name}: all are null: there is nothing to train")
@@ -100,12 +105,20 @@ def check(config: Mapping[str, Any]) -> None:
             raise UserError(f"datasets.{name}.source: {entry['source']} is none of its: {sources}")
 
 
-def _hint(value: object) -> str:
-    """Return what to write for a number that YAML takes for text: it wants a point before the e."""
-    mantissa, e, exponent = str(value).lower().partition("e")
-    if not (isinstance(value, str) and e and mantissa.isdigit()):
+def _hint(value: object, wanted: object) -> str:
+    """Return what to write for a number that is none to YAML, or no whole one to a job."""
+    try:
+        number = float(str(value))
+    except ValueError:
         return ""
-    return f": YAML takes it for text, write {mantissa}.0e{exponent}"
+    if wanted in ("integer", ["integer", "null"]) and number.is_integer():
+        return f": write {int(number)}"
+    mantissa, e, exponent = str(value).lower().partition("e")
+    if not (isinstance(value, str) and e):
+        return ""
+    point = "" if "." in mantissa else ".0"
+    sign = "" if exponent[0] in "+-" else "+"
+    return f": YAML takes it for text, write {mantissa}{point}e{sign}{exponent}"
 
 
 def schema() -> Json:
@@ -119,7 +132,7 @@ def schema() -> Json:
             "methods": {
                 "type": "object",
                 "minProperties": 1,
-                "propertyNames": {"pattern": "^[!-~]+$", "not": {"pattern": "['=]"}},
+                "propertyNames": {"pattern": "^[!-~]+$", "not": {"pattern": "['={}]"}},
                 "additionalProperties": _or_null(
                     _section(TrainingSettings, ("seed",), required=["beta"])
                 ),

@@ -86,6 +86,11 @@ def test_the_paper_s_configuration_has_its_methods_alone():
         ({"training": {"beta": 4}}, "training: .*'beta' was unexpected"),
         ({"methods": {"A": {"gamma": 1}}}, r"methods\.A: 'beta' is a required property"),
         ({"methods": {"A": {"beta": "1e-5"}}}, r"methods\.A\.beta: .* write 1\.0e-5"),
+        ({"methods": {"A": {"beta": "1e300"}}}, r"write 1\.0e\+300"),
+        ({"training": {"steps": "1e6"}}, r"training\.steps: .* write 1000000"),
+        ({"training": {"batch_size": 16.0}}, r"training\.batch_size: .*: write 16"),
+        ({"seeds": [0.0]}, r"seeds\.0: .*: write 0"),
+        ({"methods": {"z{dataset}": {"beta": 1}}}, "should not be valid"),
         ({"methods": {"A": {"beta": 1, "seed": 1}}}, r"methods\.A: .*'seed' was unexpected"),
         ({"datasets": {"mnist": {"source": "drawn"}}}, "datasets: 'mnist' is not one of"),
         (

@@ -7,13 +7,14 @@ from functools import cache
 
 import numpy as np
 import pytest
+from score_settings import for_few
 
 from betagvae.errors import UserError
 from betagvae.evaluation.scores.registry import LABEL_FREE, SCORES, compute_scores
 from betagvae.evaluation.scores.score import Encoded
-from betagvae.settings.scores import ScoreSettings
 
-SETTINGS = ScoreSettings(
+SETTINGS = for_few(
+    4000,
     seed=1,
     mig_points=2000,
     train_points=1200,

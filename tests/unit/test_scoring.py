@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from image_arrays import write_array
 from safetensors.numpy import save_file
+from score_settings import for_few
 
 from betagvae import cli
 from betagvae.data.arrays import open_array
@@ -18,7 +19,8 @@ from betagvae.settings.scores import ScoreSettings
 from betagvae.settings.setting import declared
 from betagvae.settings.training import TrainingSettings
 
-SETTINGS = ScoreSettings(
+SETTINGS = for_few(
+    120,
     seed=3,
     mig_points=120,
     train_points=80,

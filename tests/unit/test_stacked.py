@@ -461,3 +461,12 @@ def test_more_images_than_the_kernels_count_are_refused():
     x_nchw = torch.empty(1, device=DEVICE).expand(2**16, 1, 64, 64)
     with pytest.raises(UserError, match=r"65,536 images at once .* lower batch_size or trainings"):
         stack.encoder(x_nchw)
+
+
+def test_a_setting_that_adam_s_kernel_lacks_is_refused():
+    discriminator = stacked.stack([Discriminator(3, 1, 4)], DEVICE, "float32")
+    adam = torch.optim.Adam(discriminator.parameters(), 1e-3, weight_decay=0.1)
+    for parameter in discriminator.parameters():
+        adam.state[parameter] = {"step": torch.zeros(())}
+    with pytest.raises(NotImplementedError, match="has no weight_decay"):
+        discriminator.descend(adam)

@@ -351,6 +351,19 @@ def test_the_command_line_names_what_is_trained_side_by_side(data, tmp_path):
         )
 
 
+def test_trainings_of_equal_weights_are_told_apart_by_their_folders(data, tmp_path, caplog):
+    caplog.set_level("INFO")
+    train(
+        data,
+        [a_run(tmp_path / "a"), a_run(tmp_path / "b", reward="logit"), a_run(tmp_path, beta=5)],
+    )
+    started = [message for message in caplog.messages if message.endswith(": starting")]
+    assert started[:2] == [
+        f"β = 4, γ = 10, seed 0 ({tmp_path}/{name}): starting" for name in ("a", "b")
+    ]
+    assert started[2] == "β = 5, γ = 10, seed 0: starting"
+
+
 @pytest.mark.parametrize(
     ("own", "message"),
     [

@@ -121,7 +121,7 @@ class Networks(NamedTuple):
     encoder: Layers
     decoder: Layers
     discriminator: Layers
-    """None where there is no discriminator."""
+    """Empty where there is no discriminator."""
 
 
 def networks(settings: TrainingSettings, channels: int) -> Networks:

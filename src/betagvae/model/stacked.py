@@ -23,6 +23,8 @@ from betagvae.model.architecture import SMALLEST_MAP, Kind
 from betagvae.model.device import PRECISIONS
 from betagvae.model.networks import Discriminator, VariationalAutoencoder
 
+_NOT_IN_THE_KERNEL = ("weight_decay", "amsgrad", "maximize")
+"""Options of `torch.optim.Adam`."""
 MOST_IMAGES = 2**16 - 1
 """At once: kernels count the values of the largest map, 2¹⁵ an image, in 32 bits."""
 
@@ -281,6 +283,8 @@ class StackedDiscriminator(Stacked):
         states = [adam.state[parameter] for parameter in self.stack]
         torch._foreach_add_([state["step"] for state in states], 1)
         (settings,) = adam.param_groups
+        if unknown := [option for option in _NOT_IN_THE_KERNEL if settings[option]]:
+            raise NotImplementedError(f"the kernel of Adam's step has no {', '.join(unknown)}")
         rates = kernels.adam_rates(states[0]["step"], settings["lr"], settings["betas"])
         changed = [
             (parameter.detach(), state["exp_avg"], state["exp_avg_sq"])

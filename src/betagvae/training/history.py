@@ -28,11 +28,13 @@ def name_of(settings: TrainingSettings) -> str:
 class History:
     """The rows of one training's history, each the mean of every column over `log_every` steps."""
 
-    def __init__(self, engine: Engine, number: int, saved: dict[str, Any] | None) -> None:
+    def __init__(
+        self, engine: Engine, number: int, saved: dict[str, Any] | None, detail: str = ""
+    ) -> None:
         """Begin the history of an engine's training of a number, or go on from what is saved."""
         self.engine, self.number = engine, number
         self.settings = engine.settings[number]
-        self.name = name_of(self.settings)
+        self.name = name_of(self.settings) + (f" ({detail})" if detail else "")
         self.rows: list[dict[str, float]] = []
         self.seconds = 0.0
         self.failure: str | None = None

@@ -17,7 +17,7 @@ from betagvae.records.provenance import device_name, packages, provenance
 from betagvae.settings.training import SHARED_BY_A_JOB, TrainingSettings
 from betagvae.training.engine import take_steps, trainers_of
 from betagvae.training.files import RunFiles
-from betagvae.training.history import History, Progress
+from betagvae.training.history import History, Progress, name_of
 from betagvae.training.memory import check_memory
 from betagvae.training.resume import Resume
 
@@ -77,9 +77,11 @@ def _start(
     saved = [resume.load() for resume in resumes]
     steps = [state["trainer"]["step_number"] if state else 0 for state in saved]
     engines = trainers_of(images, [settings for settings, _ in runs], steps)
+    names = Counter(name_of(settings) for settings, _ in runs)
     return [
-        Run(History(*engine, state), files, resume)
-        for engine, (_, files), resume, state in zip(engines, runs, resumes, saved, strict=True)
+        # Where weights and seed do not tell trainings apart, their folders do.
+        Run(History(*engine, state, "" if names[name_of(s)] == 1 else str(f.folder)), f, resume)
+        for engine, (s, f), resume, state in zip(engines, runs, resumes, saved, strict=True)
     ]
 
 
