@@ -108,6 +108,10 @@ class Experiment:
                 found.setdefault(training.folder, training)
         return list(found.values())
 
+    def all_trainings(self) -> list[Training]:
+        """Return all trainings of all data sets."""
+        return [training for dataset in self.datasets for training in self.trainings(dataset)]
+
     def of(self, dataset: str, row: Row) -> list[Training]:
         """Return the trainings of a row, one a seed."""
         name, shared = self.named(dataset, row), self.shared[dataset]
@@ -133,6 +137,11 @@ class Experiment:
 def row_of_pair(pair: Sequence[float]) -> Row:
     """Return β and γ as a row."""
     return dict(zip(ALWAYS_NAMED, pair, strict=True))
+
+
+def pair_of(row: Row) -> Pair:
+    """Return β and γ of a row."""
+    return row["beta"], row.get("gamma", 0)
 
 
 def pair_label(pair: Sequence[float]) -> str:
@@ -170,7 +179,8 @@ def _plain(value: object) -> object:
 
 def described(row: Row) -> str:
     """Return a row in words: β = 4, γ = 10, reward = logit."""
-    weights = f"β = {number(row['beta'])}, γ = {number(row.get('gamma', 0))}"
+    beta, gamma = map(number, pair_of(row))
+    weights = f"β = {beta}, γ = {gamma}"
     others = others_described(row)
     return f"{weights}, {others}" if others else weights
 
@@ -178,7 +188,7 @@ def described(row: Row) -> str:
 def row_label(row: Row) -> str:
     """Return a row as briefly as it can be: (4, 10), or (4, 10, reward = logit)."""
     others = others_described(row)
-    words = [number(row["beta"]), number(row.get("gamma", 0)), *([others] if others else [])]
+    words = [*map(number, pair_of(row)), *([others] if others else [])]
     return f"({', '.join(words)})"
 
 

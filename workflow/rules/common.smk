@@ -33,11 +33,7 @@ def all_files(trainings, *names):
     return [f"{training.folder}/{name}" for training in trainings for name in names]
 
 
-def trainings_of(experiment):
-    return [training for name in experiment.datasets for training in experiment.trainings(name)]
-
-
-METHOD_TRAININGS = trainings_of(EXPERIMENT.without_table1())
+METHOD_TRAININGS = EXPERIMENT.without_table1().all_trainings()
 
 
 def resources(stage):
@@ -82,7 +78,7 @@ def shown_in_traversals(wildcards):
 def traversal_files(wildcards):
     shown = shown_in_traversals(wildcards)
     files = ("model.safetensors", "training.json", "metrics.json")
-    return all_files(shown.trainings(*shown.datasets), *files)
+    return all_files(shown.all_trainings(), *files)
 
 
 def traversal_flags(wildcards):

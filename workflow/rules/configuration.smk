@@ -7,7 +7,7 @@ from snakemake.utils import validate
 
 from betagvae.configuration import check, completed, shared_settings
 from betagvae.errors import UserError
-from betagvae.experiment import from_configuration, row_of_pair
+from betagvae.experiment import from_configuration
 from betagvae.paper import reported
 from betagvae.paper.claims.definition import load_claims
 from betagvae.settings import setting
@@ -33,13 +33,9 @@ try:
     DATASETS = config["datasets"]
     SHARED = shared_settings(config)
     EXPERIMENT = from_configuration(config, SHARED)
-    TRAININGS = [t for dataset in DATASETS for t in EXPERIMENT.trainings(dataset)]
-except UserError as error:
-    raise WorkflowError(str(error)) from None
-
-CLAIMS_FILE = find_file(config["claims"])
-validate(load_configfile(CLAIMS_FILE), "../schemas/claims.schema.yaml", set_default=False)
-try:
+    TRAININGS = EXPERIMENT.all_trainings()
+    CLAIMS_FILE = find_file(config["claims"])
+    validate(load_configfile(CLAIMS_FILE), "../schemas/claims.schema.yaml", set_default=False)
     load_claims(Path(CLAIMS_FILE))
 except UserError as error:
     raise WorkflowError(str(error)) from None

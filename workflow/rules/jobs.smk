@@ -1,7 +1,7 @@
 import json
 from pathlib import Path
 
-OWN_SETTINGS = {training.folder: training.own for training in TRAININGS}
+BY_FOLDER = {training.folder: training for training in TRAININGS}
 
 
 def is_made(training):
@@ -37,10 +37,6 @@ def job_name(folders):
     return first if first == last else f"{first}_to_{'_'.join(last.parts[1:])}"
 
 
-def job_threads(folders, dataset):
-    return OWN_SETTINGS[folders[0]].get("threads", SHARED[dataset]["threads"])
-
-
 def trainings_of_outputs(wildcards, output):
     """What the trainings of a job do not share, by folder, for its outputs.
 
@@ -48,7 +44,7 @@ def trainings_of_outputs(wildcards, output):
     trainings may share a job or not.
     """
     folders = [str(Path(model).parent) for model in output.model]
-    return json.dumps({folder: OWN_SETTINGS[folder] for folder in folders})
+    return json.dumps({folder: BY_FOLDER[folder].own for folder in folders})
 
 
 # A cluster's jobs read the workflow again, on nodes that may have no GPU and when files have

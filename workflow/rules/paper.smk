@@ -25,7 +25,7 @@ rule figures:
 
 rule table1:
     input:
-        all_files(trainings_of(EXPERIMENT.of_table1()), "metrics.json"),
+        all_files(EXPERIMENT.of_table1().all_trainings(), "metrics.json"),
     output:
         multiext(f"{RESULTS}/table1", ".csv", ".md", ".tex"),
     log:

@@ -15,7 +15,7 @@ for dataset, jobs in JOBS.items():
                 f"{LOGS}/{job_name(folders)}/train.log",
             benchmark:
                 f"{BENCHMARKS}/{job_name(folders)}/train.tsv"
-            threads: job_threads(folders, dataset)
+            threads: BY_FOLDER[folders[0]].settings.threads
             resources:
                 **resources("train"),
             params:

@@ -12,9 +12,7 @@ from betagvae.settings.setting import Declared, declared, made
 S = TypeVar("S")
 
 
-def add_settings(
-    p: argparse.ArgumentParser, section: type, *, without: tuple[str, ...] = (), needed: bool = True
-) -> None:
+def add_settings(p: argparse.ArgumentParser, section: type, *, needed: bool = True) -> None:
     """Add a flag for each setting of a section; where it is left out, the section's default holds.
 
     Parameters
@@ -23,23 +21,20 @@ def add_settings(
         What gets the flags.
     section
         A class of `betagvae.settings`.
-    without
-        Settings that have no flag here.
     needed
         Whether settings without a default must be given.
     """
     group = p.add_argument_group("settings")
-    for name, d in declared(section).items():
-        if name not in without:
-            group.add_argument(
-                d.flag,
-                type=_reader(d),
-                nargs={None: None, 0: "*"}.get(d.parts, d.parts),
-                choices=d.about.choices or None,
-                required=needed and d.needed,
-                default=argparse.SUPPRESS,
-                help=_help(d),
-            )
+    for d in declared(section).values():
+        group.add_argument(
+            d.flag,
+            type=_reader(d),
+            nargs={None: None, 0: "*"}.get(d.parts, d.parts),
+            choices=d.about.choices or None,
+            required=needed and d.needed,
+            default=argparse.SUPPRESS,
+            help=_help(d),
+        )
 
 
 def _reader(d: Declared) -> Callable[[str], Any]:

@@ -1,6 +1,7 @@
 """What all figures share: colours, marks, labels; no global state, same bytes every time."""
 
 from collections.abc import Iterable, Sequence
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +68,11 @@ def tidy(axes: Axes) -> None:
     """Leave out the frame's upper and right side; small numbers."""
     axes.spines[["top", "right"]].set_visible(False)
     axes.tick_params(labelsize=8)
+
+
+def method_colours(methods: Iterable[str]) -> dict[str, str]:
+    """Return the colour of each method, by its name."""
+    return dict(zip(methods, cycle(COLOURS), strict=False))
 
 
 def legend_columns(labels: Sequence[str], width: float) -> int:

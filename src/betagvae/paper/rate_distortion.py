@@ -8,7 +8,7 @@ objective than the model that was trained for it.
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain, cycle
+from itertools import chain
 from pathlib import Path
 from statistics import fmean
 
@@ -24,14 +24,15 @@ from betagvae.experiment import (
     Pair,
     Row,
     pair_label,
+    pair_of,
     row_label,
 )
 from betagvae.paper import reported
 from betagvae.paper.pictures import (
-    COLOURS,
     PAPER_MARK,
     empty_figure,
     legend_columns,
+    method_colours,
     save,
     tidy,
     title,
@@ -125,17 +126,13 @@ def _colours(experiment: Experiment) -> dict[Pair, tuple[str, str]]:
 
     Of methods with the same weights, that which sets least besides.
     """
-    methods = zip(experiment.methods.values(), cycle(COLOURS), strict=False)
-    others = [weight for weight in WEIGHTS if weight not in ALWAYS_NAMED]
-    plain = [(row, colour) for row, colour in methods if not any(map(row.get, others))]
+    colours, others = method_colours(experiment.methods), set(WEIGHTS) - set(ALWAYS_NAMED)
+    methods = experiment.methods.items()
+    plain = [(row, colours[name]) for name, row in methods if not any(map(row.get, others))]
     found = {}
     for row, colour in sorted(plain, key=lambda method: len(method[0])):
-        found.setdefault(_pair(row), (colour, _line(row)))
+        found.setdefault(pair_of(row), (colour, _line(row)))
     return found
-
-
-def _pair(row: Row) -> Pair:
-    return row["beta"], row.get("gamma", 0)
 
 
 def _line(row: Row) -> str:
@@ -180,11 +177,11 @@ def _trained(runs: Results[Run], dataset: str) -> list[_Group]:
     A pair of Table 1 that is a method's is that method.
     """
     experiment = runs.experiment
-    methods = zip(experiment.methods.values(), cycle(COLOURS), strict=False)
-    styles = {experiment.named(dataset, row): (c, _line(row)) for row, c in methods}
+    colours, methods = method_colours(experiment.methods), experiment.methods.items()
+    styles = {experiment.named(dataset, row): (colours[m], _line(row)) for m, row in methods}
     rows = {experiment.named(dataset, row): row for row in experiment.rows(dataset)}
     groups = [
-        _Group(_pair(row), *styles.get(name, (OTHER, "")), _points(runs.of(dataset, row)))
+        _Group(pair_of(row), *styles.get(name, (OTHER, "")), _points(runs.of(dataset, row)))
         for name, row in rows.items()
     ]
     return [group for group in groups if group.points]
@@ -277,11 +274,11 @@ def _legend(experiment: Experiment) -> list[Line2D]:
         Line2D(
             [],
             [],
-            **{**_RUN_MARK, **_stroke(_line(row))},
+            **{**_RUN_MARK, **_stroke(_line(experiment.methods[name]))},
             color=colour,
-            label=f"{name} {row_label(row)}",
+            label=f"{name} {row_label(experiment.methods[name])}",
         )
-        for (name, row), colour in zip(experiment.methods.items(), cycle(COLOURS), strict=False)
+        for name, colour in method_colours(experiment.methods).items()
     ]
     other = Line2D([], [], **_RUN_MARK, color=OTHER, label="other (β, γ)")
     printed = Line2D([], [], **PAPER_MARK, label="the paper's value")

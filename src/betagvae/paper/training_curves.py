@@ -1,7 +1,6 @@
 """Reconstruction error and KL divergence during training."""
 
 from collections.abc import Sequence
-from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,15 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogFormatter, MaxNLocator
 
 from betagvae.experiment import Experiment
-from betagvae.paper.pictures import COLOURS, empty_figure, legend_columns, save, tidy, title, unit
+from betagvae.paper.pictures import (
+    empty_figure,
+    legend_columns,
+    method_colours,
+    save,
+    tidy,
+    title,
+    unit,
+)
 from betagvae.records.files import read_csv
 from betagvae.records.identity import Identified, read_identity
 from betagvae.results.labels import QUANTITIES
@@ -55,8 +62,8 @@ def curves_figure(trained: Results[Identified]) -> Figure:
             of_values = unit(quantity, (one for group in groups.values() for one in group))
             axes.set_title(title(name, first.stand_in, separator="\n"), fontsize=9)
             axes.set_ylabel(f"{QUANTITIES[quantity]}\n({of_values})", fontsize=8)
-            for colour, (method, group) in zip(cycle(COLOURS), groups.items(), strict=False):
-                _curve(axes, group, quantity, method, colour)
+            for method, colour in method_colours(methods).items():
+                _curve(axes, groups[method], quantity, method, colour)
             _tidy_curves(axes, quantity)
     handles, labels = panels[0][0].get_legend_handles_labels()
     figure.legend(

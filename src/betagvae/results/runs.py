@@ -59,8 +59,8 @@ class Results(Generic[Result]):
         return list(dict.fromkeys(result.dataset for result in self.by_folder.values()))
 
     def all(self, dataset: str) -> list[Result]:
-        """Return every result of a data set."""
-        return [result for _, result in self._of(self.experiment.trainings(dataset))]
+        """Return every result of a data set; none where there is no such set."""
+        return [result for result in self.by_folder.values() if result.dataset == dataset]
 
     def of(self, dataset: str, row: Row) -> list[Result]:
         """Return the results of a row of settings, one a seed.
@@ -70,7 +70,7 @@ class Results(Generic[Result]):
         UserError
             When there is none.
         """
-        found = [result for _, result in self._of(self.experiment.of(dataset, row))]
+        found = self.found(dataset, row)
         if not found:
             raise UserError(
                 f"no {self.what} of {dataset_name(dataset)} with {described(row)}: train and "
@@ -78,13 +78,14 @@ class Results(Generic[Result]):
             )
         return found
 
+    def found(self, dataset: str, row: Row) -> list[Result]:
+        """Return the results of a row of settings, as many seeds as there are."""
+        folders = [training.folder for training in self.experiment.of(dataset, row)]
+        return [self.by_folder[folder] for folder in folders if folder in self.by_folder]
+
     def with_trainings(self) -> Iterator[tuple[Training, Result]]:
         """Yield every training that there is a result of, and the result."""
-        for dataset in self.experiment.datasets:
-            yield from self._of(self.experiment.trainings(dataset))
-
-    def _of(self, trainings: list[Training]) -> Iterator[tuple[Training, Result]]:
-        for training in trainings:
+        for training in self.experiment.all_trainings():
             if training.folder in self.by_folder:
                 yield training, self.by_folder[training.folder]
 
@@ -112,11 +113,9 @@ def load(
         images and stand-ins.
     """
     found = {}
-    for dataset in experiment.datasets:
-        for training in experiment.trainings(dataset):
-            path = Path(training.folder, name)
-            if optional and not path.exists():
-                continue
+    for training in experiment.all_trainings():
+        path = Path(training.folder, name)
+        if not optional or path.exists():
             found[training.folder] = _read(path, training, read)
     for one, other in itertools.pairwise(found.values()):
         alike = (one.source, one.stand_in) == (other.source, other.stand_in)

@@ -1,6 +1,7 @@
 """How a setting is declared: a field of a frozen dataclass, with all that is known of it."""
 
 import dataclasses
+import functools
 import math
 import types
 import typing
@@ -76,6 +77,7 @@ class Declared:
         return ""
 
 
+@functools.cache
 def declared(section: type) -> dict[str, Declared]:
     """Return the settings of a section by name, in order."""
     hints = typing.get_type_hints(section)
@@ -166,10 +168,10 @@ def _converted(d: Declared, value: Any, prefix: str) -> Any:
 
 def _part(d: Declared, value: Any) -> Any:
     """Return a value as the type of the setting; no number is made of words, nor the reverse."""
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if d.kind is int and not (number and math.isfinite(value) and value == int(value)):
+    numeric = isinstance(value, int | float) and not isinstance(value, bool)
+    if d.kind is int and not (numeric and math.isfinite(value) and value == int(value)):
         raise ValueError(f"{value!r} is not a whole number")
-    if d.kind is float and not number:
+    if d.kind is float and not numeric:
         raise ValueError(f"{value!r} is not a number")
     if d.kind in (str, Path) and not isinstance(value, str | Path):
         raise ValueError(f"{value!r} is not text")

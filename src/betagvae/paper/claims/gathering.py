@@ -47,17 +47,17 @@ def gather(claim: Claim, dataset: str, evidence: Mapping[str, Results[Evidence]]
     evidence
         What `betagvae.results.evidence.load_evidence` returns.
     """
-    every = [one for results in evidence.values() for one in _all(results, dataset)]
+    every = [one for results in evidence.values() for one in results.all(dataset)]
     name = dataset_name(dataset)
     if not every:
         return Found(name, [f"there is no run of {name}"])
     results = evidence[claim.evidence]
-    first = (_all(results, dataset) or every)[0]
+    first = (results.all(dataset) or every)[0]
     data = data_label(dataset, first.source, first.stand_in)
-    if not _all(results, dataset):
+    if not results.all(dataset):
         return Found(data, [f"there is no {claim.evidence}.json of {name}"], first.stand_in)
     rows = {method: _row(method, results.experiment) for method in claim.methods}
-    files = {method: _files(results, dataset, row) for method, row in rows.items()}
+    files = {m: results.found(dataset, row) if row else [] for m, row in rows.items()}
     values = {method: _values(claim, of_method) for method, of_method in files.items()}
     used = list({one.path: one for of_method in files.values() for one in of_method}.values())
     printed = _paper_values(claim, files)
@@ -75,20 +75,8 @@ def gather(claim: Claim, dataset: str, evidence: Mapping[str, Results[Evidence]]
     )
 
 
-def _all(results: Results[Evidence], dataset: str) -> list[Evidence]:
-    return results.all(dataset) if dataset in results.datasets else []
-
-
 def _row(method: Method, experiment: Experiment) -> Row | None:
     return experiment.methods.get(method) if isinstance(method, str) else row_of_pair(method)
-
-
-def _files(results: Results[Evidence], dataset: str, row: Row | None) -> list[Evidence]:
-    """Return the files of a method, one a seed; of a pair that is not trained, none."""
-    if row is None:
-        return []
-    folders = [training.folder for training in results.experiment.of(dataset, row)]
-    return [results.by_folder[folder] for folder in folders if folder in results.by_folder]
 
 
 def _split(claim: Claim, one: Evidence) -> str:
